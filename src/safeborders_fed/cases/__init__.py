@@ -1,0 +1,1 @@
+"""Case data at one node: contract, mapping, intake, encrypted store, encoding, synthetic files."""

@@ -1,0 +1,1 @@
+"""The program safeborders: parse, call one function, print."""

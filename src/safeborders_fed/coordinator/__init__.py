@@ -1,0 +1,1 @@
+"""The half that asks: round loop and history."""

@@ -1,0 +1,1 @@
+"""Mathematics of differential privacy: noise, accounting, bounded sums. No files, no network, no torch."""

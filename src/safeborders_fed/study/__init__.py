@@ -1,0 +1,1 @@
+"""What both sides agree on: manifests and messages."""

@@ -1,0 +1,1 @@
+"""Flower: the only package that imports flwr."""
