@@ -1,0 +1,197 @@
+"""From the analysis table to arrays: one entry for each victim, values as public bins.
+
+Unit: a victim with all their records. Records are merged before anything is computed: of several records of
+one victim the latest registered decides each single value (an earlier one fills what the latest leaves
+open), and multi-valued fields are united. So each victim is exactly one row of every array made here.
+
+Guarantees: bins come from the data contract alone; the row of a victim depends on that victim's records
+alone; whether a victim is held out depends on the keyed pseudonym alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from safeborders_fed.cases.contract import MINOR_BANDS, UNKNOWN, Field, Kind, field
+from safeborders_fed.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDS: Final = 100
+"""Held-out shares are counted in hundredths."""
+
+UNLABELLED: Final = -1
+
+
+@dataclass(frozen=True)
+class Victims:
+    """The victims of one snapshot, one entry each.
+
+    Attributes:
+        pseudonyms: str, shape (n,), sorted: 32 hexadecimal digits each.
+        years: int16, shape (n,): year of the latest registration.
+        singles: field name to int16, shape (n,): position in the field's codes, -1 for not known.
+        present: field name to uint32, shape (n,): bit i says that the i-th code is present.
+        known: field name to uint32, shape (n,): bit i says that it is known whether the i-th is present.
+    """
+
+    pseudonyms: NDArray[np.str_]
+    years: NDArray[np.int16]
+    singles: dict[str, NDArray[np.int16]]
+    present: dict[str, NDArray[np.uint32]]
+    known: dict[str, NDArray[np.uint32]]
+
+    def __len__(self) -> int:
+        return len(self.pseudonyms)
+
+    def take(self, chosen: NDArray[np.bool_]) -> Victims:
+        """Only the victims where ``chosen`` (bool, shape (n,)) holds."""
+        return Victims(
+            self.pseudonyms[chosen],
+            self.years[chosen],
+            {name: column[chosen] for name, column in self.singles.items()},
+            {name: column[chosen] for name, column in self.present.items()},
+            {name: column[chosen] for name, column in self.known.items()},
+        )
+
+    def minors(self) -> NDArray[np.bool_]:
+        """bool, shape (n,): under 18 at registration."""
+        codes = field("age_band").codes
+        return np.isin(self.singles["age_band"], [codes.index(band) for band in MINOR_BANDS])
+
+    def held_out(self, percent: int) -> NDArray[np.bool_]:
+        """bool, shape (n,): the given share (0 to 100) by the pseudonym, which is a keyed hash already."""
+        draws = np.array([int(pseudonym[:8], 16) % FOLDS for pseudonym in self.pseudonyms], dtype=np.int64)
+        return draws < percent
+
+
+def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
+    """The victims of an analysis table (``cases.store``), with the given single and multi fields.
+
+    ``age_band`` is always among them, since populations need it.
+    """
+    wanted = {entry.name: entry for entry in (field("age_band"), *fields) if entry.kind != Kind.KEY}
+    singles = [entry for entry in wanted.values() if entry.kind == Kind.SINGLE]
+    multis = [entry for entry in wanted.values() if entry.kind == Kind.MULTI]
+    frame = pd.DataFrame(
+        {
+            "victim": table["victim"].to_numpy(zero_copy_only=False).astype(str),
+            "case": table["case"].to_numpy(zero_copy_only=False).astype(str),
+            "date": table["registration_date"].to_numpy(zero_copy_only=False).astype("datetime64[D]"),
+        }
+    )
+    for entry in singles:
+        frame[entry.name] = _positions(table[entry.name], entry)
+    for entry in multis:
+        for column in (entry.name, f"{entry.name}_known"):
+            frame[column] = table[column].to_numpy(zero_copy_only=False).astype(np.uint32)
+    # The case pseudonym breaks ties of dates, so that the order of rows in the store never matters.
+    frame = frame.sort_values(["victim", "date", "case"], kind="stable")
+    starts = np.flatnonzero(~frame["victim"].duplicated().to_numpy()) if len(frame) else np.zeros(0, np.int64)
+    years = frame["date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
+    ends = np.append(starts[1:], len(frame)) - 1 if len(frame) else starts
+
+    def last_known(name: str) -> NDArray[np.int16]:
+        column = frame[name].where(frame[name] >= 0)
+        latest = column.groupby(frame["victim"], sort=False).last()
+        return latest.fillna(-1).to_numpy().astype(np.int16)
+
+    def united(column: str) -> NDArray[np.uint32]:
+        values = frame[column].to_numpy().astype(np.uint32)
+        return np.bitwise_or.reduceat(values, starts) if len(starts) else values
+
+    return Victims(
+        pseudonyms=frame["victim"].to_numpy().astype(np.str_)[starts],
+        years=years[ends].astype(np.int16),
+        singles={entry.name: last_known(entry.name) for entry in singles},
+        present={entry.name: united(entry.name) for entry in multis},
+        known={entry.name: united(f"{entry.name}_known") for entry in multis},
+    )
+
+
+def _positions(column: pa.ChunkedArray, entry: Field) -> NDArray[np.int16]:
+    """Positions in the contract of a dictionary column's values; -1 for null."""
+    position = {code: index for index, code in enumerate(entry.codes)}
+    parts = []
+    for chunk in column.chunks:
+        lookup = np.array([position[code] for code in chunk.dictionary.to_pylist()] + [-1], dtype=np.int16)
+        indices = chunk.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
+        parts.append(lookup[indices])
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
+
+
+def bin_names(entry: Field) -> tuple[str, ...]:
+    """The columns that a field becomes: its bins, then one for not known."""
+    return (*entry.bins, UNKNOWN)
+
+
+def single_bins(victims: Victims, entry: Field) -> NDArray[np.int64]:
+    """int64, shape (n,): position of each victim's bin in ``bin_names(entry)``."""
+    bins = bin_names(entry)
+    lookup = np.array([bins.index(value.bin) for value in entry.values] + [len(bins) - 1], dtype=np.int64)
+    return lookup[victims.singles[entry.name]]  # -1, not known, is the last
+
+
+def design(victims: Victims, fields: Sequence[Field]) -> NDArray[np.float64]:
+    """One-hot features: float64, shape (n, sum of ``len(bin_names(field))``), values 0 and 1.
+
+    A single field sets exactly one of its columns. A multi field sets one for each value present, and its
+    last one if nothing is known of it.
+    """
+    blocks = []
+    for entry in fields:
+        width = len(bin_names(entry))
+        block = np.zeros((len(victims), width))
+        if entry.kind == Kind.SINGLE:
+            block[np.arange(len(victims)), single_bins(victims, entry)] = 1
+        else:
+            present = victims.present[entry.name]
+            for index in range(width - 1):
+                block[:, index] = (present >> np.uint32(index)) & 1
+            block[:, -1] = victims.known[entry.name] == 0
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(victims), 0))
+
+
+def labels(victims: Victims, target: str) -> NDArray[np.int8]:
+    """int8, shape (n,): 1, 0, or -1 where the label is not known.
+
+    Args:
+        victims: Merged with the field that the target is derived from.
+        target: ``actual_victim`` (actual against not a victim; possible is not known), or
+            ``form:CODE`` (a form of exploitation, where it is known whether it is present).
+
+    Raises:
+        UsageError: ``unknown-target``.
+    """
+    name, _, code = target.partition(":")
+    if target == "actual_victim":
+        status = victims.singles["trafficking_status"]
+        codes = field("trafficking_status").codes
+        labelled = np.full(len(victims), UNLABELLED, dtype=np.int8)
+        labelled[status == codes.index("ActualVictimOfTrafficking")] = 1
+        labelled[status == codes.index("NotAVictimOfTrafficking")] = 0
+        return labelled
+    forms = field("forms_of_exploitation")
+    if name == "form" and code in forms.codes:
+        bit = np.uint32(1 << forms.codes.index(code))
+        present = (victims.present[forms.name] & bit) != 0
+        known = (victims.known[forms.name] & bit) != 0
+        return np.where(known, present.astype(np.int8), np.int8(UNLABELLED)).astype(np.int8)
+    raise UsageError(
+        "unknown-target",
+        f"{target!r} is not a label that the data contract knows",
+        "use actual_victim, or form: and a form of exploitation such as form:SexualExploitation",
+    )
+
+
+def target_field(target: str) -> Field:
+    """The field that a target is derived from; it must not be among the features."""
+    return field("trafficking_status" if target == "actual_victim" else "forms_of_exploitation")

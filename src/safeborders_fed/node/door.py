@@ -1,0 +1,97 @@
+"""The door: the only way by which anything computed on case data leaves a node.
+
+Unit: one victim, with all their records, at this node. Bound: that of the ``BoundedSum``, which must be the
+manifest's. Noise: an independent exact discrete Gaussian at the manifest's scale on every coordinate
+(``privacy.noise``). Theorem: ``privacy.accounting.round_cost``; the cost is charged before sending.
+
+Guarantees, in this order (a crash between any two steps leaks and loses nothing):
+
+1. The same attempt with the same inputs gets its stored bytes again; an older one is refused.
+2. The sum is built, checked, noised, and reduced modulo 2^64.
+3. Bytes and cost are committed in one transaction (``node.ledger``).
+4. The bytes are read back from the store, and only those can be sent.
+
+Only this module constructs ``Outgoing``, and a transport carries nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safeborders_fed.errors import DefectError
+from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.privacy.bounded_sum import BoundedSum
+from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.study import canonical
+from safeborders_fed.study.manifest import Manifest, StageTerms
+from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round
+
+_SEAL: Final = object()
+
+
+class Outgoing:
+    """Bytes that may leave the node. Made by ``Door`` only.
+
+    Attributes:
+        data: An encoded ``Contribution`` or ``Refusal``.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, seal: object, data: bytes) -> None:
+        if seal is not _SEAL:
+            raise DefectError("unsealed-outgoing", "bytes were to leave around the door", "report this")
+        self.data = data
+
+
+class Door:
+    """The door of one node.
+
+    Args:
+        node: The node's name.
+        ledger: Where costs and bytes are kept.
+    """
+
+    def __init__(self, node: str, ledger: Ledger) -> None:
+        self._node = node
+        self._ledger = ledger
+
+    def contribution(self, manifest: Manifest, request: Round, build: Callable[[], BoundedSum]) -> Outgoing:
+        """Answers an attempt that the participant found permitted.
+
+        Args:
+            manifest: The approved manifest, whose hash the request carries.
+            request: The attempt.
+            build: Computes the bounded sum; called only if the attempt was not answered before.
+
+        Raises:
+            RefusedError: ``attempt-replayed``, ``study-ended``, ``not-reserved``, ``reservation-exhausted``.
+            DefectError: when the sum is not the one that the manifest describes.
+        """
+        terms = manifest.terms(request.stage)
+        request_hash = canonical.sha256(request.encode())
+        stored = self._ledger.stored(request.key, request_hash)
+        if stored is None:
+            vector = self._noised(build(), terms)
+            message = Contribution(request.study, request.round, request.attempt, self._node, vector)
+            stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho)
+        return Outgoing(_SEAL, stored)
+
+    @staticmethod
+    def _noised(total: BoundedSum, terms: StageTerms) -> NDArray[np.uint64]:
+        if total.values.shape != (terms.dimension,) or total.bound != terms.bound:
+            raise DefectError(
+                "wrong-sum",
+                f"stage {terms.name} wants dimension {terms.dimension} and bound {terms.bound}, "
+                f"not {total.values.size} and {total.bound}",
+                "report this",
+            )
+        return (total.values + discrete_gaussian(terms.scale, terms.dimension)).view(np.uint64)
+
+    def refusal(self, reason: Reason) -> Outgoing:
+        """Says no, with a reason that does not depend on case data."""
+        return Outgoing(_SEAL, Refusal(self._node, reason).encode())

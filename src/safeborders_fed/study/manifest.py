@@ -1,0 +1,192 @@
+"""The manifest: what a study is, to the last parameter, and what it costs.
+
+Guarantees:
+
+- Strict and frozen: unknown keys, wrong types, NaN and infinities are refused. Its hash is over canonical
+  JSON, so approval of a hash is approval of every parameter.
+- Bound, noise scale and cost stand in it as numbers, and ``check`` recomputes each from the analysis and
+  the accounting: a manifest cannot claim a lower cost than the mechanism has.
+- Nothing that a node computes on is taken from anywhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Limit
+
+from safeborders_fed.analyses.base import Analysis, Setting
+from safeborders_fed.analyses.registry import build
+from safeborders_fed.cases.contract import CONTRACT_VERSION
+from safeborders_fed.errors import ConfigurationError, RefusedError
+from safeborders_fed.privacy import accounting
+from safeborders_fed.privacy.bounded_sum import LARGEST_TOTAL
+from safeborders_fed.study import canonical
+
+SCHEMA_VERSION: Final = 1
+UNIT: Final = "one victim, with all their records, at one node, added or removed"
+
+Text = Annotated[str, Limit(min_length=1, max_length=2000)]
+Identifier = Annotated[str, Limit(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+NodeName = Annotated[str, Limit(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
+_STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StageTerms(BaseModel):
+    """What one stage of the analysis does and costs.
+
+    Attributes:
+        name: Name of the stage.
+        rounds: Rounds of the stage.
+        dimension: Coordinates of each contribution.
+        bound: L2 sensitivity in grid units.
+        scale: Scale of the discrete Gaussian that each node adds, grid units.
+        rho: Cost of one round.
+    """
+
+    model_config = _STRICT
+
+    name: Identifier
+    rounds: int = Limit(ge=1, le=10_000)
+    dimension: int = Limit(ge=1, le=50_000_000)
+    bound: int = Limit(ge=1)
+    scale: float = Limit(gt=0)
+    rho: float = Limit(gt=0)
+
+
+class Manifest(BaseModel):
+    """A study. See the attributes' names; costs are for the unit that ``unit`` states.
+
+    Attributes:
+        retries: Attempts that may be paid for beyond one a round, at the cost of the dearest stage.
+        rho: Cost of all rounds and all retries together: what a node reserves.
+        epsilon: ``rho`` as epsilon at ``delta``.
+        max_victims: Public cap on victims at a node.
+    """
+
+    model_config = _STRICT
+
+    schema_version: Literal[1]
+    id: Identifier
+    purpose: Text
+    legal_basis: Text
+    analysis: Identifier
+    parameters: dict[str, Any]
+    columns: tuple[Text, ...]
+    unit: Literal["one victim, with all their records, at one node, added or removed"]
+    participants: tuple[NodeName, ...] = Limit(min_length=1, max_length=64)
+    minimum_participants: int = Limit(ge=1)
+    tolerated_colluders: int = Limit(ge=0)
+    trust: Literal["local"]
+    stages: tuple[StageTerms, ...] = Limit(min_length=1)
+    retries: int = Limit(ge=0, le=100)
+    rho: float = Limit(gt=0)
+    epsilon: float = Limit(gt=0)
+    delta: float = Limit(gt=0, lt=1)
+    max_victims: int = Limit(ge=1)
+    contract_version: str
+    software_version: str
+    expires: date
+
+    @property
+    def holders(self) -> int:
+        """Independent noise shares certainly present in what an adversary sees (``h``)."""
+        return 1
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical form."""
+        return canonical.sha256(self.canonical())
+
+    def canonical(self) -> bytes:
+        """The canonical form."""
+        return canonical.serialise(self.model_dump(mode="json"))
+
+    def build_analysis(self) -> Analysis[Any, Any, Any]:
+        """The analysis with this manifest's parameters."""
+        return build(self.analysis, self.parameters)
+
+    def noise(self, stage: str, participants: int) -> float:
+        """Standard deviation of the noise in a private sum of so many participants, grid units.
+
+        In trust mode local each adds the whole noise, so the sum holds ``scale sqrt(participants)``.
+        """
+        return self.terms(stage).scale * math.sqrt(participants)
+
+    def setting(self) -> Setting:
+        """Public quantities for the coordinator's rules."""
+        count = len(self.participants)
+        return Setting(count, {stage.name: self.noise(stage.name, count) for stage in self.stages})
+
+    def terms(self, stage: str) -> StageTerms:
+        """The terms of a stage.
+
+        Raises:
+            RefusedError: ``unknown-stage``.
+        """
+        for entry in self.stages:
+            if entry.name == stage:
+                return entry
+        raise RefusedError("unknown-stage", f"study {self.id!r} has no stage {stage!r}", "draft it again")
+
+    def check(self) -> None:
+        """Recomputes everything that follows from something else.
+
+        Raises:
+            RefusedError: ``manifest-inconsistent``, naming what does not follow; or the errors of
+                ``build_analysis`` and ``accounting``.
+        """
+        analysis = self.build_analysis()
+        found = [(entry.name, entry.rounds, entry.dimension, entry.bound) for entry in self.stages]
+        expected = [(entry.name, entry.rounds, entry.dimension, entry.bound) for entry in analysis.stages()]
+        _require(found == expected, "stages are not those of the analysis with these parameters")
+        _require(self.columns == tuple(f.name for f in analysis.fields()), "columns are not those it reads")
+        _require(self.contract_version == CONTRACT_VERSION, "it is made for another data contract")
+        _require(len(set(self.participants)) == len(self.participants), "a participant is named twice")
+        _require(list(self.participants) == sorted(self.participants), "participants are not in order")
+        _require(self.minimum_participants <= len(self.participants), "more participants needed than named")
+        for entry in self.stages:
+            cost = accounting.round_cost(
+                bound=entry.bound, scale=entry.scale, holders=self.holders, dimension=entry.dimension
+            )
+            _require(entry.rho >= cost, f"stage {entry.name} claims a lower cost than its noise has")
+            worst = self.max_victims * entry.bound * len(self.participants)
+            spread = 20 * entry.scale * math.sqrt(len(self.participants))
+            _require(worst + spread < LARGEST_TOTAL, f"sums of stage {entry.name} could exceed 62 bits")
+        _require(self.rho >= total_cost(self.stages, self.retries), "rho is below the sum of its rounds")
+        _require(self.epsilon >= accounting.epsilon(self.rho, self.delta), "epsilon is below that of its rho")
+
+
+def total_cost(stages: tuple[StageTerms, ...], retries: int) -> float:
+    """Cost of all rounds and of the retries, each at the cost of the dearest stage."""
+    rounds = math.fsum(stage.rounds * stage.rho for stage in stages)
+    return (rounds + retries * max(stage.rho for stage in stages)) * (1 + 1e-12)
+
+
+def _require(condition: bool, what: str) -> None:  # noqa: FBT001 - a condition and nothing else
+    if not condition:
+        raise RefusedError(
+            "manifest-inconsistent", f"the manifest contradicts itself: {what}", "draft it again"
+        )
+
+
+def parse(data: bytes) -> Manifest:
+    """A manifest from its canonical bytes, checked.
+
+    Raises:
+        PeerError: ``not-canonical``.
+        ConfigurationError: ``bad-manifest``, naming each wrong field.
+        RefusedError: from ``Manifest.check``.
+    """
+    canonical.parse(data)
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError(
+            "bad-manifest", f"the manifest is wrong: {problems}", "draft it again"
+        ) from error
+    manifest.check()
+    return manifest

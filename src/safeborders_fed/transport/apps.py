@@ -1,0 +1,115 @@
+"""The two halves as Flower apps. The same apps run in one process and under SuperLink and SuperNodes.
+
+Guarantees: a Flower message carries one byte string, an encoded message of ``study.messages``, and nothing
+else. The node's app sends only what its ``Participant`` lets out; an exception never becomes a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from safeborders_fed.coordinator.rounds import Federation
+from safeborders_fed.errors import PeerError
+from safeborders_fed.node.participant import Participant
+
+_RECORD: Final = "safeborders"
+_BYTES: Final = "message"
+_ACTION: Final = "round"
+_TYPE: Final = f"query.{_ACTION}"
+
+
+def pack(data: bytes) -> RecordDict:
+    """A record that holds the bytes of one message."""
+    return RecordDict({_RECORD: ConfigRecord({_BYTES: data})})
+
+
+def unpack(content: RecordDict) -> bytes:
+    """The bytes of the one message that a record holds.
+
+    Raises:
+        PeerError: ``malformed-record``.
+    """
+    record = content.get(_RECORD)
+    data = record.get(_BYTES) if isinstance(record, ConfigRecord) and len(content) == 1 else None
+    if not isinstance(data, bytes):
+        raise PeerError(
+            "malformed-record",
+            "a Flower message does not hold one message of this protocol",
+            "install the same version on both sides",
+        )
+    return data
+
+
+def node_app(participant: Participant) -> ClientApp:
+    """The node's half: answers rounds."""
+    app = ClientApp()
+
+    def answer(message: Message, context: Context) -> Message:
+        del context
+        try:
+            data = unpack(message.content)
+        except PeerError:
+            data = b""  # the participant refuses it as malformed, like any other bytes
+        return Message(pack(participant.answer(data).data), reply_to=message)
+
+    app.query(_ACTION)(answer)
+    return app
+
+
+class FlowerFederation:
+    """Carries requests over a Flower grid.
+
+    Args:
+        grid: In process or of a SuperLink.
+        nodes: Node name to Flower's node id.
+        timeout: Seconds after which a node counts as silent.
+    """
+
+    def __init__(self, grid: Grid, nodes: Mapping[str, int], timeout: float) -> None:
+        self._grid = grid
+        self._nodes = nodes
+        self._timeout = timeout
+
+    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Sends each node its request; the replies by node, without those that failed or came too late."""
+        names = {self._nodes[node]: node for node in requests}
+        messages = [
+            Message(pack(data), dst_node_id=self._nodes[node], message_type=_TYPE, ttl=self._timeout)
+            for node, data in requests.items()
+        ]
+        replies: dict[str, bytes] = {}
+        for reply in self._grid.send_and_receive(messages, timeout=self._timeout):
+            node = names.get(reply.metadata.src_node_id)
+            if node is not None and node not in replies and reply.has_content():
+                try:
+                    replies[node] = unpack(reply.content)
+                except PeerError:
+                    continue  # the round loop counts the node as one that did not reply
+        return replies
+
+
+def coordinator_app(
+    run: Callable[[Federation], None], nodes: Mapping[str, int], timeout: float = 600.0
+) -> ServerApp:
+    """The coordinator's half: calls ``run`` with the federation that the grid reaches."""
+    app = ServerApp()
+
+    def main(grid: Grid, context: Context) -> None:
+        del context
+        run(FlowerFederation(grid, nodes, timeout))
+
+    app.main()(main)
+    return app
+
+
+def empty_context(node: int) -> Context:
+    """A context without configuration: nothing that matters comes from Flower's run configuration."""
+    configuration: dict[str, Any] = {}
+    return Context(
+        run_id=1, node_id=node, node_config=configuration, state=RecordDict(), run_config=configuration
+    )

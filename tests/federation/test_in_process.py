@@ -1,0 +1,332 @@
+"""Whole studies over Flower's in-process grid, and what happens when a node misbehaves."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federation_of import EXPIRES, MAX_VICTIMS, NODES, POLICY, analysis_table, participant
+from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
+from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError
+from safeborders_fed.node import door
+from safeborders_fed.node.participant import Participant
+from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.study.draft import Wish, draft
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
+from safeborders_fed.transport.in_process import run_in_process
+
+
+def study(**changes: object) -> Manifest:
+    terms: dict[str, object] = {
+        "id": "study-1",
+        "purpose": "a test",
+        "legal_basis": "none",
+        "analysis": "logistic",
+        "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 4},
+        "participants": NODES,
+        "rho": 0.5,
+        "delta": 1e-6,
+        "expires": EXPIRES,
+        "max_victims": MAX_VICTIMS,
+    }
+    return draft(Wish(**{**terms, **changes}))  # type: ignore[arg-type] - tests pass wrong values too
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> list[Participant]:
+    return [participant(tmp_path, node, analysis_table(120, seed)) for seed, node in enumerate(NODES)]
+
+
+def run(manifest: Manifest, nodes: list[Participant], watched: list[RoundDone] | None = None) -> Outcome:
+    outcomes: list[Outcome] = []
+    watch = watched.append if watched is not None else None
+    run_in_process(nodes, lambda federation: outcomes.append(StudyRun(manifest, federation, watch).run()))
+    return outcomes[0]
+
+
+def test_a_study_runs_to_its_release_and_every_round_is_charged(nodes: list[Participant]) -> None:
+    manifest = study()
+    for node in nodes:
+        node.approve(manifest)
+    watched: list[RoundDone] = []
+    outcome = run(manifest, nodes, watched)
+    assert outcome.rounds == outcome.attempts == 5
+    assert [done.number for done in watched] == [1, 2, 3, 4, 5]
+    assert outcome.release.arrays["weights"].any()
+    spent = sum(stage.rounds * stage.rho for stage in manifest.stages)
+    assert outcome.rho_spent == pytest.approx(spent)
+    for node in nodes:
+        assert node._ledger.totals().spent == pytest.approx(spent)
+        node.end(manifest.id)
+        assert node._ledger.totals().reserved == 0
+        node._ledger.verify()
+
+
+def test_the_sum_is_the_exact_sum_of_inputs_and_noise(
+    nodes: list[Participant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded by a test double only: sums and noise never leave a node in the product."""
+    drawn: list[np.ndarray] = []
+    inputs: list[np.ndarray] = []
+
+    def recording(scale: float, size: int) -> np.ndarray:
+        drawn.append(discrete_gaussian(scale, size))
+        return drawn[-1]
+
+    monkeypatch.setattr(door, "discrete_gaussian", recording)
+    manifest = study(analysis="trends", parameters={"first_year": 2018, "last_year": 2025})
+    for node in nodes:
+        node.approve(manifest)
+        analysis = manifest.build_analysis()
+        original = type(analysis).contribute
+
+    def contribute(self: object, *arguments: object) -> object:
+        found = original(self, *arguments)
+        inputs.append(found.values.copy())
+        return found
+
+    monkeypatch.setattr(type(analysis), "contribute", contribute)
+    totals: list[np.ndarray] = []
+    advance = type(analysis).advance
+
+    def advancing(self: object, state: object, total: np.ndarray, noise: float) -> object:
+        totals.append(total)
+        return advance(self, state, total, noise)
+
+    monkeypatch.setattr(type(analysis), "advance", advancing)
+    run(manifest, nodes)
+    assert len(drawn) == len(inputs) == len(nodes)
+    assert (totals[0] == sum(inputs) + sum(drawn)).all()
+    assert all(part.any() for part in drawn)
+
+
+class Spy:
+    """Records every byte on its way, and can change it."""
+
+    def __init__(self, nodes: list[Participant]) -> None:
+        self.nodes = {node.node: node for node in nodes}
+        self.requests: list[bytes] = []
+        self.replies: list[tuple[str, bytes]] = []
+        self.silent: set[str] = set()
+        self.changed: dict[str, bytes] = {}
+
+    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        self.requests.extend(requests.values())
+        replies = {
+            node: self.changed.get(node) or self.nodes[node].answer(data).data
+            for node, data in requests.items()
+            if node not in self.silent
+        }
+        self.replies.extend(replies.items())
+        return replies
+
+
+def test_nothing_but_typed_messages_of_fixed_length_leaves(tmp_path: Path) -> None:
+    lengths = []
+    for rows in (3, 400):
+        directory = tmp_path / str(rows)
+        directory.mkdir()
+        nodes = [participant(directory, node, analysis_table(rows, seed)) for seed, node in enumerate(NODES)]
+        manifest = study()
+        for node in nodes:
+            node.approve(manifest)
+        spy = Spy(nodes)
+        StudyRun(manifest, spy).run()
+        for node, data in spy.replies:
+            message = decode(data)
+            assert isinstance(message, Contribution)
+            assert message.node == node
+        lengths.append([len(data) for _, data in spy.replies])
+    assert lengths[0] == lengths[1]
+
+
+def test_the_same_request_gets_the_same_bytes_and_is_charged_once(nodes: list[Participant]) -> None:
+    manifest = study()
+    for node in nodes:
+        node.approve(manifest)
+    spy = Spy(nodes)
+    StudyRun(manifest, spy).run()
+    before = nodes[0]._ledger.totals().spent
+    answer = nodes[0].answer(spy.requests[-1]).data
+    assert answer == next(data for node, data in reversed(spy.replies) if node == nodes[0].node)
+    assert nodes[0]._ledger.totals().spent == before
+
+
+def test_the_same_attempt_with_other_weights_is_refused(nodes: list[Participant]) -> None:
+    manifest = study()
+    for node in nodes:
+        node.approve(manifest)
+    spy = Spy(nodes)
+    StudyRun(manifest, spy).run()
+    last = decode(spy.requests[-1])
+    assert isinstance(last, Round)
+    weights = {name: array + 1 for name, array in last.broadcast.items()}
+    changed = Round(
+        last.study, last.manifest_hash, last.stage, last.round, last.attempt, last.participants, weights
+    )
+    assert decode(nodes[0].answer(changed.encode()).data) == Refusal(NODES[0], Reason.REPLAYED)
+
+
+def request(manifest: Manifest, **changes: object) -> bytes:
+    terms: dict[str, object] = {
+        "study": manifest.id,
+        "manifest_hash": manifest.hash(),
+        "stage": "statistics",
+        "round": 0,
+        "attempt": 0,
+        "participants": NODES,
+        "broadcast": {},
+    }
+    return Round(**{**terms, **changes}).encode()  # type: ignore[arg-type] - tests pass wrong values too
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"manifest_hash": "0" * 64}, Reason.NOT_APPROVED),
+        ({"study": "other"}, Reason.NOT_APPROVED),
+        ({"stage": "gradient"}, Reason.MALFORMED),
+        ({"round": 1}, Reason.MALFORMED),
+        ({"participants": ("BG", "FI")}, Reason.MALFORMED),
+        ({"participants": ("BE",)}, Reason.MALFORMED),
+        ({"participants": ("BE", "BE", "BG")}, Reason.MALFORMED),
+        ({"participants": ("BE", "BG", "PT")}, Reason.MALFORMED),
+        ({"broadcast": {"weights": np.zeros(3)}}, Reason.MALFORMED),
+        (
+            {
+                "stage": "gradient",
+                "round": 1,
+                "broadcast": {"weights": np.full(17, np.nan), "centre": np.zeros(16)},
+            },
+            Reason.MALFORMED,
+        ),
+    ],
+)
+def test_requests_that_the_manifest_does_not_allow_are_refused(
+    nodes: list[Participant], changes: dict[str, object], reason: Reason
+) -> None:
+    manifest = study()
+    nodes[0].approve(manifest)
+    assert decode(nodes[0].answer(request(manifest, **changes)).data) == Refusal("BE", reason)
+    assert nodes[0]._ledger.totals().spent == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", Refusal("BE", Reason.BUDGET).encode()])
+def test_bytes_that_are_no_request_are_refused(nodes: list[Participant], data: bytes) -> None:
+    assert decode(nodes[0].answer(data).data) == Refusal("BE", Reason.MALFORMED)
+
+
+def test_a_defect_while_answering_lets_no_text_out(
+    nodes: list[Participant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = study()
+    nodes[0].approve(manifest)
+
+    def broken(_: object) -> object:
+        raise ValueError("the name of a victim")
+
+    monkeypatch.setattr(nodes[0]._store, "cases", broken)
+    answer = nodes[0].answer(request(manifest)).data
+    assert decode(answer) == Refusal("BE", Reason.UNAVAILABLE)
+    assert b"victim" not in answer
+    assert nodes[0]._ledger.totals().spent == 0
+
+
+def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(
+    nodes: list[Participant],
+) -> None:
+    manifest = study()
+    for node in nodes:
+        node.approve(manifest)
+    spy = Spy(nodes)
+    silence_after = 3
+
+    class Failing(Spy):
+        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+            if len(self.requests) >= silence_after * len(NODES):
+                self.silent.add("FI")
+            return super().ask(requests)
+
+    spy = Failing(nodes)
+    outcome = StudyRun(manifest, spy).run()
+    assert outcome.attempts == outcome.rounds + 1
+    assert nodes[0]._ledger.totals().spent == pytest.approx(outcome.rho_spent)
+    last = decode(spy.requests[-1])
+    assert isinstance(last, Round)
+    assert last.participants == ("BE", "BG")
+
+
+@pytest.mark.parametrize(
+    ("silent", "retries", "code"), [({"BG", "FI"}, 2, "too-few-nodes"), ({"FI"}, 0, "retries-exhausted")]
+)
+def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
+    nodes: list[Participant], silent: set[str], retries: int, code: str
+) -> None:
+    manifest = study(retries=retries)
+    for node in nodes:
+        node.approve(manifest)
+    spy = Spy(nodes)
+    spy.silent = silent
+    with pytest.raises(PeerError, match="FI: no-reply") as caught:
+        StudyRun(manifest, spy).run()
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"garbage",
+        Refusal("BG", Reason.BUDGET).encode(),
+        Refusal("FI", Reason.BUDGET).encode(),
+        Contribution("study-1", 0, 7, "FI", np.zeros(17, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "BG", np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "FI", np.zeros(5, dtype=np.uint64)).encode(),
+    ],
+)
+def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: bytes) -> None:
+    manifest = study(retries=0)
+    for node in nodes:
+        node.approve(manifest)
+    spy = Spy(nodes)
+    spy.changed = {"FI": reply}
+    with pytest.raises(PeerError, match="FI: "):
+        StudyRun(manifest, spy).run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "says"),
+    [
+        ({"participants": ("BG", "FI", "IT")}, {}, "not among its participants"),
+        ({}, {"analyses": frozenset({"trends"})}, "analysis 'logistic'"),
+        ({}, {"columns": frozenset({"sex"})}, "columns age_band, trafficking_status"),
+        ({}, {"minimum_participants": 3}, "below 3"),
+        ({"delta": 1e-5}, {}, "delta"),
+        ({"max_victims": MAX_VICTIMS - 1}, {}, "at most"),
+        ({"expires": date(2025, 1, 1)}, {}, "expired"),
+        ({"rho": 0.5}, {"epsilon_per_study": 1.0}, "cap per study"),
+        ({"rho": 0.5}, {"epsilon_per_year": 1.0}, "cap per year"),
+        ({"rho": 0.5}, {"epsilon_lifetime": 1.0}, "cap per lifetime"),
+    ],
+)
+def test_policy_and_budget_say_no(
+    tmp_path: Path, changes: dict[str, object], policy: dict[str, object], says: str
+) -> None:
+    node = participant(tmp_path, "BE", analysis_table(10, 1), policy=POLICY.model_copy(update=policy))
+    with pytest.raises(RefusedError, match=says):
+        node.approve(study(**changes))
+    assert node._ledger.totals().reserved == 0
+
+
+def test_a_node_without_cases_does_not_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = participant(tmp_path, "BE", analysis_table(10, 1))
+    monkeypatch.setattr(node._store, "latest_snapshot", lambda: None)
+    with pytest.raises(ConfigurationError, match="holds no cases"):
+        node.approve(study())
+
+
+def test_only_the_door_lets_bytes_out() -> None:
+    with pytest.raises(DefectError, match="around the door"):
+        door.Outgoing(object(), b"case file")

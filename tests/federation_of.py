@@ -1,0 +1,84 @@
+"""Small made-up federations for tests: analysis tables in memory, ledgers on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from safeborders_fed.cases.contract import FIELDS, Kind
+from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.participant import Participant
+from safeborders_fed.node.policy import Policy
+
+NODES = ("BE", "BG", "FI")
+ALL_COLUMNS = frozenset(field.name for field in FIELDS)
+CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
+POLICY = Policy(
+    analyses=frozenset({"logistic", "trends"}),
+    columns=ALL_COLUMNS,
+    epsilon_per_study=20.0,
+    epsilon_per_year=30.0,
+    epsilon_lifetime=50.0,
+    delta=1e-6,
+    minimum_participants=2,
+)
+TODAY = date(2026, 1, 2)
+EXPIRES = date(2026, 12, 31)
+MAX_VICTIMS = 10_000
+
+
+def analysis_table(rows: int, seed: int, *, records_per_victim: int = 1) -> pa.Table:
+    """Random records in the analysis schema."""
+    rng = np.random.default_rng(seed)
+    names = [f"{seed} {index // records_per_victim}".encode() for index in range(rows)]
+    victims = [hashlib.sha256(name).hexdigest()[:32] for name in names]
+    days = rng.integers(0, 8 * 365, rows)
+    columns: dict[str, pa.Array] = {
+        "victim": pa.array(victims),
+        "case": pa.array([f"{index:032x}" for index in range(rows)]),
+        "registration_date": pa.array((np.datetime64("2018-01-01") + days).astype("datetime64[D]")),
+        "registration_precision": pa.array(["day"] * rows).dictionary_encode(),
+    }
+    for field in FIELDS:
+        if field.kind == Kind.SINGLE:
+            codes = rng.integers(-1, len(field.codes), rows)
+            values = [None if code < 0 else field.codes[code] for code in codes]
+            columns[field.name] = pa.array(values, pa.dictionary(pa.int16(), pa.string()))
+        elif field.kind == Kind.MULTI:
+            known = rng.random(rows) < 0.9
+            present = rng.integers(0, 2 ** min(4, len(field.codes)), rows)
+            columns[field.name] = pa.array(np.where(known, present, 0).astype(np.uint32))
+            everything = np.uint32(2 ** len(field.codes) - 1)
+            columns[f"{field.name}_known"] = pa.array(np.where(known, everything, 0).astype(np.uint32))
+    return pa.table(columns)
+
+
+@dataclass
+class MemoryStore:
+    """What a participant needs of a case store, in memory."""
+
+    table: pa.Table
+    max_victims: int = MAX_VICTIMS
+
+    def latest_snapshot(self) -> str | None:
+        return "snapshot-1"
+
+    def cases(self, snapshot: str | None = None) -> pa.Table:
+        del snapshot
+        return self.table
+
+
+def participant(directory: Path, node: str, table: pa.Table, *, policy: Policy = POLICY) -> Participant:
+    ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps())
+    return Participant(
+        node=node,
+        store=MemoryStore(table),
+        ledger=ledger,
+        policy=policy,
+        today=lambda: TODAY,
+    )

@@ -1,0 +1,144 @@
+"""A message has one byte form; anything else is refused without an uncaught exception."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safeborders_fed.errors import PeerError
+from safeborders_fed.study import canonical
+from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
+
+ROUND = Round(
+    "study-1",
+    "ab" * 32,
+    "gradient",
+    3,
+    5,
+    ("BE", "BG"),
+    {"weights": np.array([1.5, -2.0]), "a": np.zeros((2, 3))},
+)
+
+
+def test_a_round_comes_back_as_it_was() -> None:
+    found = decode(ROUND.encode())
+    assert isinstance(found, Round)
+    assert found.encode() == ROUND.encode()
+    assert found.participants == ("BE", "BG")
+    assert found.broadcast["weights"].tolist() == [1.5, -2.0]
+    assert found.broadcast["a"].shape == (2, 3)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
+def test_a_contribution_comes_back_as_it_was(values: list[int]) -> None:
+    sent = Contribution("s", 1, 2, "BG", np.array(values, dtype=np.uint64))
+    found = decode(sent.encode())
+    assert isinstance(found, Contribution)
+    assert found.vector.tolist() == values
+    assert found.key == ("s", 1, 2)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_refusal_carries_a_code_and_nothing_else(reason: Reason) -> None:
+    found = decode(Refusal("PT", reason).encode())
+    assert found == Refusal("PT", reason)
+
+
+def test_the_length_of_a_contribution_does_not_depend_on_its_values() -> None:
+    small = Contribution("s", 1, 2, "BG", np.zeros(100, dtype=np.uint64)).encode()
+    large = Contribution("s", 1, 2, "BG", np.full(100, 2**64 - 1, dtype=np.uint64)).encode()
+    assert len(small) == len(large) <= 8 * 100 + 2048
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        decode(data)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 255))
+def test_a_message_with_one_changed_byte_is_refused_or_another_message(place: int, value: int) -> None:
+    data = bytearray(ROUND.encode())
+    data[place % len(data)] = value
+    try:
+        found = decode(bytes(data))
+    except PeerError:
+        return
+    assert found.encode() == bytes(data)
+
+
+@given(st.integers(0, 10_000))
+def test_a_message_cut_off_anywhere_is_refused(length: int) -> None:
+    data = ROUND.encode()
+    with pytest.raises(PeerError):
+        decode(data[: length % len(data)])
+
+
+def test_bytes_after_the_end_are_refused() -> None:
+    with pytest.raises(PeerError, match="follow its end"):
+        decode(ROUND.encode() + b"\0")
+
+
+def header(**changes: object) -> bytes:
+    fields = {"type": "refusal", "node": "BE", "reason": "budget", "protocol": 1, "arrays": []}
+    text = canonical.serialise({**fields, **changes})
+    return b"SBF1" + len(text).to_bytes(4, "little") + text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        header(type="order"),
+        header(reason="because"),
+        header(protocol=2),
+        header(node=7),
+        header(arrays=None),
+        header(arrays=[["a", "f8", [-1]]]),
+        header(arrays=[["a", "f8", [2**40]]]),
+        header(arrays=[["a", "O8", [1]]]),
+        header(arrays=[["a", "f8", [0]], ["a", "f8", [0]]]),
+        header(type="contribution", study="s", round=-1, attempt=0, arrays=[["vector", "u8", [0]]]),
+        header(type="contribution", study="s", round=True, attempt=0, arrays=[["vector", "u8", [0]]]),
+        header(type="contribution", study="s", round=0, attempt=0, arrays=[["vector", "f8", [0]]]),
+        header(type="contribution", study="s", round=0, attempt=0),
+    ],
+)
+def test_headers_that_are_wrong_are_refused(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1, "b":2}',
+        b'{"b":1,"a":2}',
+        b'{"a":1,"a":1}',
+        b"NaN",
+        b"1" * 400,
+        b"\xff",
+        b"[" * 100_000,
+        b"1.0e5",
+    ],
+)
+def test_only_canonical_json_is_accepted(data: bytes) -> None:
+    with pytest.raises(PeerError, match="canonical"):
+        canonical.parse(data)
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**60), 2**60)
+        | st.text()
+        | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_canonical_json_comes_back_as_it_was(value: object) -> None:
+    try:
+        data = canonical.serialise(value)
+    except UnicodeEncodeError:  # a lone surrogate is no text
+        return
+    assert canonical.parse(data) == value
