@@ -1,0 +1,48 @@
+"""The report in a real, headless Chromium; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "reporting"))  # the sample report
+
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        # Chromium's own sandbox does not start for root, as in a container; the page holds no script.
+        started = playwright.chromium.launch(
+            executable_path=chromium, chromium_sandbox=False, args=list(FLAGS)
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def report_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import report_samples  # noqa: PLC0415 - on the path only from here on
+
+    from safeborders_fed.reporting.report import write  # noqa: PLC0415 - after the check for a browser
+
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write(report_samples.report(), path)
+    return path
