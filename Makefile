@@ -1,0 +1,50 @@
+# Every target sets itself up: Python 3.11, make and git are enough.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
+
+.PHONY: help demo test test-all lint types contracts bench clean $(addprefix bench-,$(BENCHES))
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report,dev]'
+	@touch $@
+
+demo: $(READY) ## Run a whole federation on this machine; report in demo/report.html
+	rm -rf demo
+	$(BIN)/safeborders demo --out demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+test: lint types contracts ## Check style, types, imports and run all but the slow tests
+	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+	@echo "Left out: tests marked slow (long statistical, end-to-end and browser tests); make test-all runs them."
+
+test-all: lint types contracts ## Run all tests; the browser tests need Debian's chromium
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+bench: $(addprefix bench-,$(BENCHES)) ## Run all benchmarks; figures in bench/
+
+$(addprefix bench-,$(BENCHES)): bench-%: $(READY)
+	@mkdir -p bench
+	$(BIN)/python tests/benchmarks/bench_$*.py
+
+clean: ## Remove everything that the targets made
+	rm -rf $(VENV) demo bench build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

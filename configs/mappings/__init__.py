@@ -1,0 +1,1 @@
+"""Mappings of the synthetic national files and of public data sets."""
