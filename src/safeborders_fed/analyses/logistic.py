@@ -107,7 +107,7 @@ def learning_rate(*, labelled: float, gradient_noise: float) -> float:
     return float(np.clip(RATE * labelled / max(gradient_noise, 1e-12), 2.0, 60.0))
 
 
-RATE: Final = 0.02
+RATE: Final = 0.03
 MOMENTUM: Final = 0.9
 
 

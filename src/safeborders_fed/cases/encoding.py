@@ -160,6 +160,27 @@ def design(victims: Victims, fields: Sequence[Field]) -> NDArray[np.float64]:
     return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(victims), 0))
 
 
+def target_field(target: str) -> Field:
+    """The field that a target is derived from; it must not be among the features.
+
+    Args:
+        target: ``actual_victim``, or ``form:CODE`` with a form of exploitation.
+
+    Raises:
+        UsageError: ``unknown-target``.
+    """
+    if target == "actual_victim":
+        return field("trafficking_status")
+    forms = field("forms_of_exploitation")
+    if target.startswith("form:") and target.removeprefix("form:") in forms.codes:
+        return forms
+    raise UsageError(
+        "unknown-target",
+        f"{target!r} is not a label that the data contract knows",
+        "use actual_victim, or form: and a form of exploitation such as form:SexualExploitation",
+    )
+
+
 def labels(victims: Victims, target: str) -> NDArray[np.int8]:
     """int8, shape (n,): 1, 0, or -1 where the label is not known.
 
@@ -171,27 +192,14 @@ def labels(victims: Victims, target: str) -> NDArray[np.int8]:
     Raises:
         UsageError: ``unknown-target``.
     """
-    name, _, code = target.partition(":")
+    entry = target_field(target)
     if target == "actual_victim":
-        status = victims.singles["trafficking_status"]
-        codes = field("trafficking_status").codes
+        status = victims.singles[entry.name]
         labelled = np.full(len(victims), UNLABELLED, dtype=np.int8)
-        labelled[status == codes.index("ActualVictimOfTrafficking")] = 1
-        labelled[status == codes.index("NotAVictimOfTrafficking")] = 0
+        labelled[status == entry.codes.index("ActualVictimOfTrafficking")] = 1
+        labelled[status == entry.codes.index("NotAVictimOfTrafficking")] = 0
         return labelled
-    forms = field("forms_of_exploitation")
-    if name == "form" and code in forms.codes:
-        bit = np.uint32(1 << forms.codes.index(code))
-        present = (victims.present[forms.name] & bit) != 0
-        known = (victims.known[forms.name] & bit) != 0
-        return np.where(known, present.astype(np.int8), np.int8(UNLABELLED)).astype(np.int8)
-    raise UsageError(
-        "unknown-target",
-        f"{target!r} is not a label that the data contract knows",
-        "use actual_victim, or form: and a form of exploitation such as form:SexualExploitation",
-    )
-
-
-def target_field(target: str) -> Field:
-    """The field that a target is derived from; it must not be among the features."""
-    return field("trafficking_status" if target == "actual_victim" else "forms_of_exploitation")
+    bit = np.uint32(1 << entry.codes.index(target.removeprefix("form:")))
+    present = (victims.present[entry.name] & bit) != 0
+    known = (victims.known[entry.name] & bit) != 0
+    return np.where(known, present.astype(np.int8), np.int8(UNLABELLED)).astype(np.int8)

@@ -120,6 +120,8 @@ def run(options: Options, progress: Progress) -> Result:
         SafeBordersError: whatever the real path refuses.
     """
     seconds: dict[str, float] = {}
+    if options.target is not None:
+        target_field(options.target)  # refuses an unknown one before anything is made
     files, truth = _files(options, progress, seconds)
     allowed = policy(options.epsilon, options.delta, {"logistic", "trends"}, len(files))
     with _timed(seconds, "import"):
