@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from federation_of import ROOT
 
 
 @pytest.fixture(scope="session")

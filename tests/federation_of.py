@@ -14,7 +14,10 @@ from safeborders_fed.cases.contract import FIELDS, Kind
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.study.draft import Wish, draft
+from safeborders_fed.study.manifest import Manifest
 
+ROOT = Path(__file__).resolve().parent.parent
 NODES = ("BE", "BG", "FI")
 ALL_COLUMNS = frozenset(field.name for field in FIELDS)
 CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
@@ -82,3 +85,20 @@ def participant(directory: Path, node: str, table: pa.Table, *, policy: Policy =
         policy=policy,
         today=lambda: TODAY,
     )
+
+
+def study(**changes: object) -> Manifest:
+    """A small logistic study of the three nodes, with some terms changed."""
+    terms: dict[str, object] = {
+        "id": "study-1",
+        "purpose": "a test",
+        "legal_basis": "none",
+        "analysis": "logistic",
+        "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 4},
+        "participants": NODES,
+        "rho": 0.5,
+        "delta": 1e-6,
+        "expires": EXPIRES,
+        "max_victims": MAX_VICTIMS,
+    }
+    return draft(Wish(**{**terms, **changes}))  # type: ignore[arg-type] - tests pass wrong values too

@@ -7,32 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation_of import EXPIRES, MAX_VICTIMS, NODES, POLICY, analysis_table, participant
+from federation_of import MAX_VICTIMS, NODES, POLICY, analysis_table, participant, study
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError
 from safeborders_fed.node import door
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.privacy.noise import discrete_gaussian
-from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
 from safeborders_fed.transport.in_process import run_in_process
-
-
-def study(**changes: object) -> Manifest:
-    terms: dict[str, object] = {
-        "id": "study-1",
-        "purpose": "a test",
-        "legal_basis": "none",
-        "analysis": "logistic",
-        "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 4},
-        "participants": NODES,
-        "rho": 0.5,
-        "delta": 1e-6,
-        "expires": EXPIRES,
-        "max_victims": MAX_VICTIMS,
-    }
-    return draft(Wish(**{**terms, **changes}))  # type: ignore[arg-type] - tests pass wrong values too
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ class StudyRun:
         self, manifest: Manifest, federation: Federation, watch: Callable[[RoundDone], None] | None = None
     ) -> None:
         self._manifest = manifest
+        self._manifest_hash = manifest.hash()
         self._federation = federation
         self._watch = watch
         self._attempts = 0
@@ -116,7 +117,7 @@ class StudyRun:
             self._require_enough(number, failures)
             request = Round(
                 self._manifest.id,
-                self._manifest.hash(),
+                self._manifest_hash,
                 stage.name,
                 number,
                 self._attempts,

@@ -50,6 +50,7 @@ class _Study:
     """An approved study in memory: its data are read when the first round comes."""
 
     manifest: Manifest
+    manifest_hash: str
     analysis: Analysis[Any, Any, Any]
     snapshot: str
     prepared: Any = None
@@ -103,8 +104,9 @@ class Participant:
                 f"node {self.node} holds no cases",
                 "import a case file with `safeborders node import`",
             )
-        self._ledger.reserve(manifest.id, manifest.hash(), manifest.rho)
-        self._studies[manifest.id] = _Study(manifest, manifest.build_analysis(), snapshot)
+        digest = manifest.hash()
+        self._ledger.reserve(manifest.id, digest, manifest.rho)
+        self._studies[manifest.id] = _Study(manifest, digest, manifest.build_analysis(), snapshot)
 
     def end(self, study: str) -> None:
         """Ends a study: releases what it did not spend, and forgets its data."""
@@ -125,7 +127,7 @@ class Participant:
 
     def _contribute(self, request: Round) -> Outgoing:
         study = self._studies.get(request.study)
-        if study is None or study.manifest.hash() != request.manifest_hash:
+        if study is None or study.manifest_hash != request.manifest_hash:
             raise RefusedError(
                 "not-approved",
                 f"study {request.study!r} is not approved here with that manifest",

@@ -35,8 +35,8 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    analyses: frozenset[str] = Limit(min_length=1)
-    columns: frozenset[str] = Limit(min_length=1)
+    analyses: frozenset[str] = Limit(min_length=1, strict=False)
+    columns: frozenset[str] = Limit(min_length=1, strict=False)
     epsilon_per_study: _Epsilon
     epsilon_per_year: _Epsilon
     epsilon_lifetime: _Epsilon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import numpy as np
 import safeborders_fed
 from safeborders_fed.analyses.trends import OTHER_YEARS, SEVERAL_FORMS
 from safeborders_fed.cases.contract import UNKNOWN, field
+from safeborders_fed.privacy import accounting
 from safeborders_fed.reporting import model as page
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
 
@@ -22,7 +24,7 @@ _QUESTIONS: Final = {
 }
 
 
-def write(result: Result, write_report: Any) -> None:
+def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> None:
     """Writes everything into the output directory.
 
     Args:
@@ -171,8 +173,6 @@ def _label(target: str) -> str:
 
 def _study_facts(result: Result, done: StudyDone) -> page.StudyFacts:
     manifest, outcome = done.manifest, done.outcome
-    from safeborders_fed.privacy import accounting  # noqa: PLC0415
-
     return page.StudyFacts(
         id=manifest.id,
         purpose=manifest.purpose,
@@ -218,8 +218,10 @@ def trend_tables(result: Result) -> page.TrendTables:
         margin = table.sum(axis=dropped, keepdims=True)
         found = []
         for place in np.ndindex(margin.shape):
-            names = [axes[axis][index] if axis in kept else page.TOTAL for axis, index in enumerate(place)]
-            found.append(page.TrendCell(*names, value=float(margin[place]), standard_error=error))
+            year, form, age = (
+                axes[axis][index] if axis in kept else page.TOTAL for axis, index in enumerate(place)
+            )
+            found.append(page.TrendCell(year, form, age, float(margin[place]), error))
         return tuple(found)
 
     return page.TrendTables(
@@ -245,8 +247,3 @@ def _age_labels(groups: list[str]) -> list[str]:
     return [
         "Not known" if group == UNKNOWN else known.get(group, group.replace("--", "-")) for group in groups
     ]
-
-
-def paths(out: Path) -> tuple[Path, Path]:
-    """Where summary and report are."""
-    return out / "summary.json", out / "report.html"

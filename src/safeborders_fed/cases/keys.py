@@ -1,0 +1,121 @@
+"""The three secrets of a node: for pseudonyms, for the analysis table, for the identifiers table.
+
+Guarantees: the secrets are independent, 32 bytes each from the operating system; they never appear in a
+``repr`` or a message; the file that holds them is readable by its owner only, and is refused otherwise.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import secrets
+import stat
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from safeborders_fed.errors import ConfigurationError
+
+KEY_BYTES: Final = 32
+_KIND: Final = "safeborders-node-keys"
+_NAMES: Final = ("pseudonym", "cases", "identifiers")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """The secrets of one node.
+
+    Attributes:
+        pseudonym: Key of the HMAC that makes pseudonyms.
+        cases: Key that wraps the data keys of the analysis table.
+        identifiers: Key that wraps the data keys of the identifiers table.
+    """
+
+    pseudonym: bytes = field(repr=False)
+    cases: bytes = field(repr=False)
+    identifiers: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        values = [getattr(self, name) for name in _NAMES]
+        if any(len(value) != KEY_BYTES for value in values) or len(set(values)) != len(values):
+            raise ConfigurationError(
+                "key-invalid",
+                f"node keys must be {len(_NAMES)} different secrets of {KEY_BYTES} bytes each",
+                "restore the key file from its backup, or make a new node with `safeborders node init`",
+            )
+
+    @classmethod
+    def generate(cls) -> NodeKeys:
+        """Fresh secrets from the operating system's generator."""
+        return cls(*(secrets.token_bytes(KEY_BYTES) for _ in _NAMES))
+
+    def save(self, path: Path) -> None:
+        """Write the secrets to a new file that only its owner can read.
+
+        Raises:
+            ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``. No file is ever overwritten.
+        """
+        text = {"kind": _KIND} | {name: b64encode(getattr(self, name)).decode() for name in _NAMES}
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                os.fchmod(file.fileno(), 0o600)  # whatever the umask
+                file.write(json.dumps(text, indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError as error:
+            raise ConfigurationError(
+                "key-file-exists",
+                f"{path} exists already",
+                "choose another path: losing a key file loses the store that it opens",
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(
+                "key-file-unwritable",
+                f"{path} cannot be written: {error.strerror}",
+                "choose a directory that exists and that this user may write to",
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> NodeKeys:
+        """Read the secrets that ``save`` wrote.
+
+        Raises:
+            ConfigurationError: ``key-file-missing``, ``key-file-exposed`` (group or others may read or write
+                it), ``key-file-malformed``.
+        """
+        try:
+            with Path(path).open(encoding="ascii") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                text = file.read()
+        except UnicodeDecodeError:
+            raise _malformed(path) from None
+        except OSError as error:
+            raise ConfigurationError(
+                "key-file-missing",
+                f"{path} cannot be read: {error.strerror}",
+                "mount or restore the key file that node.toml names",
+            ) from error
+        if mode & 0o077:
+            raise ConfigurationError(
+                "key-file-exposed",
+                f"{path} has mode {mode:04o}, so others than its owner may open it",
+                f"run `chmod 600 {path}`, and ask who has read it",
+            )
+        try:
+            content = json.loads(text)
+            if content.pop("kind") != _KIND or set(content) != set(_NAMES):
+                raise _malformed(path)
+            return cls(**{name: b64decode(content[name], validate=True) for name in _NAMES})
+        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+            raise _malformed(path) from None  # the original error could quote the secret
+
+
+def _malformed(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        "key-file-malformed",
+        f"{path} is not a key file of a node",
+        "restore the key file from its backup; node.toml may name another file",
+    )

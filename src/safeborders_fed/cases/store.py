@@ -1,0 +1,207 @@
+"""The case store of one node: encrypted, versioned snapshots of its case data.
+
+Guarantees: a snapshot never changes once it is published; raw keys and identifiers stand apart from the
+analysis table, under another key; a store is opened only with the keys that it was made with; the number of
+victims stays within a public cap, which intake enforces. Files are laid out as ``snapshots`` says.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from safeborders_fed.cases.keys import NodeKeys
+from safeborders_fed.cases.publication import Publication, writer_lock
+from safeborders_fed.cases.sealing import Sealer, wrong_key
+from safeborders_fed.cases.snapshots import Manifest, StoreFiles, sync_directory, write_durably
+from safeborders_fed.cases.tables import (
+    CASES_STORED,
+    IDENTITY_STORED,
+    RAW_KEYS_VIEW,
+    analysis_view,
+    identifiers_view,
+)
+from safeborders_fed.errors import ConfigurationError, DataError
+
+DEFAULT_MAX_VICTIMS: Final = 2_000_000
+_HEAD: Final = "store.json"
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    schema_version: int = Field(ge=1, le=1)
+    max_victims: int = Field(ge=1)
+    keys: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published state of the store. ``created`` is UTC in ISO 8601."""
+
+    id: str
+    created: str
+    rows: int
+    victims: int
+
+
+class CaseStore:
+    """Reads snapshots, and lets one writer at a time add the next."""
+
+    def __init__(self, files: StoreFiles, keys: NodeKeys, head: _Head) -> None:
+        self.files = files
+        self.keys = keys
+        self.max_victims = head.max_victims
+
+    @classmethod
+    def create(cls, directory: Path, keys: NodeKeys, max_victims: int = DEFAULT_MAX_VICTIMS) -> CaseStore:
+        """Make an empty store in a new or empty directory.
+
+        Args:
+            directory: Where its files go.
+            keys: The node's secrets. The store cannot be opened without them.
+            max_victims: Public cap on the number of victims; an import that would exceed it is refused.
+
+        Raises:
+            ConfigurationError: ``store-exists`` or ``store-unwritable``.
+        """
+        directory = Path(directory)
+        if max_victims < 1:
+            raise ConfigurationError(
+                "max-victims", f"the cap on victims is {max_victims}", "give a cap of 1 or more"
+            )
+        files = StoreFiles(directory, Sealer(keys))
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(directory.iterdir()):
+                raise ConfigurationError(
+                    "store-exists", f"{directory} is not empty", "choose a new directory for the store"
+                )
+            for part in (files.data, files.manifests, files.work, files.quarantine):
+                part.mkdir(mode=0o700)
+            head = _Head(schema_version=1, max_victims=max_victims, keys=_fingerprint(keys))
+            write_durably(directory / _HEAD, head.model_dump_json().encode())
+            sync_directory(directory)
+        except OSError as error:
+            raise ConfigurationError(
+                "store-unwritable",
+                f"no case store can be made in {directory}: {error.strerror}",
+                "choose a directory that this user may write to",
+            ) from error
+        return cls(files, keys, head)
+
+    @classmethod
+    def open(cls, directory: Path, keys: NodeKeys) -> CaseStore:
+        """Open a store, and sweep up what a crashed import may have left there.
+
+        Raises:
+            ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``.
+        """
+        directory = Path(directory)
+        try:
+            head = _Head.model_validate(json.loads((directory / _HEAD).read_bytes()))
+        except OSError as error:
+            raise ConfigurationError(
+                "store-missing",
+                f"there is no case store in {directory}: {error.strerror}",
+                "give the directory that `safeborders node init` made",
+            ) from error
+        except (ValueError, ValidationError) as error:
+            raise ConfigurationError(
+                "store-damaged",
+                f"{directory / _HEAD} is not what a case store holds",
+                "restore the store from its backup",
+            ) from error
+        if not hmac.compare_digest(head.keys, _fingerprint(keys)):
+            raise wrong_key()
+        store = cls(StoreFiles(directory, Sealer(keys)), keys, head)
+        store._sweep_if_idle()
+        return store
+
+    def _sweep_if_idle(self) -> None:
+        try:
+            with writer_lock(self.files, seconds=0):
+                self.files.sweep()
+        except ConfigurationError as error:
+            if error.code != "store-busy":  # a writer at work has swept already
+                raise
+
+    @contextmanager
+    def writing(self) -> Iterator[Publication]:
+        """The writer's side, under the lock. What was not published is removed at the end.
+
+        Raises:
+            ConfigurationError: ``store-busy``.
+        """
+        with writer_lock(self.files):
+            self.files.sweep()
+            try:
+                yield Publication(self.files)
+            finally:
+                self.files.sweep()
+
+    def latest_snapshot(self) -> str | None:
+        """Id of the latest snapshot, or None for an empty store."""
+        snapshots = self.files.snapshots()
+        return snapshots[-1] if snapshots else None
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """All snapshots, oldest first."""
+        manifests = (self.files.manifest(name) for name in self.files.snapshots())
+        return tuple(
+            Snapshot(manifest.snapshot, manifest.created, manifest.rows, manifest.victims)
+            for manifest in manifests
+        )
+
+    def _manifest(self, snapshot: str | None) -> Manifest:
+        chosen = snapshot or self.latest_snapshot()
+        if chosen is None:
+            raise DataError(
+                "empty-store",
+                f"the case store in {self.files.directory} holds no case data yet",
+                "import a national file with `safeborders node import`",
+            )
+        return self.files.manifest(chosen)
+
+    def cases(self, snapshot: str | None = None) -> pa.Table:
+        """The analysis table of a snapshot (default: the latest), sorted by victim and case.
+
+        Columns are those of ``tables.analysis_view``: pseudonyms and contract codes.
+
+        Raises:
+            DataError: ``empty-store``.
+            ConfigurationError: ``unknown-snapshot``, ``store-damaged``, ``wrong-key``, ``contract-version``.
+        """
+        buckets = self._manifest(snapshot).buckets
+        tables = [self.files.read(bucket.cases) for bucket in buckets]
+        return analysis_view(pa.concat_tables([CASES_STORED.empty_table(), *tables]))
+
+    def _identity(self, snapshot: str | None) -> pa.Table:
+        buckets = self._manifest(snapshot).buckets
+        tables = [self.files.read(bucket.identity) for bucket in buckets]
+        return pa.concat_tables([IDENTITY_STORED.empty_table(), *tables])
+
+    def identifiers(self, snapshot: str | None = None) -> pa.Table:
+        """Identifiers for links: victim, case, type, owner, value. Raises as ``cases``."""
+        return identifiers_view(self._identity(snapshot))
+
+    def raw_keys(self, snapshot: str | None = None) -> pa.Table:
+        """Which national ids the pseudonyms stand for: victim, case, victim_id, case_id. Raises as ``cases``.
+
+        For the national team only, which must find the file behind a pseudonym.
+        """
+        return self._identity(snapshot).select(RAW_KEYS_VIEW.names)
+
+
+def _fingerprint(keys: NodeKeys) -> str:
+    """Tells whether keys are the store's own. It does not help to find them: they are 256 random bits."""
+    message = b"safeborders case store keys v1" + keys.cases + keys.identifiers
+    return hmac.digest(keys.pseudonym, message, "sha256").hex()

@@ -1,0 +1,149 @@
+"""The commands of ``safeborders node``: for the national IT team.
+
+Guarantees: each command parses, calls one function and prints. Everything heavy is imported inside the
+command, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safeborders_fed.cli import output
+
+if TYPE_CHECKING:
+    from safeborders_fed.cases.intake import ImportReport
+
+app = typer.Typer(
+    help="Run a node beside the national case data.", no_args_is_help=True, rich_markup_mode=None
+)
+mapping_app = typer.Typer(help="Check and draft mappings.", no_args_is_help=True, rich_markup_mode=None)
+cases_app = typer.Typer(help="Look after the case store.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(mapping_app, name="mapping")
+app.add_typer(cases_app, name="cases")
+
+Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+_MOST_VICTIMS = 2_000_000
+
+
+@app.command()
+def init(
+    country: Annotated[str, typer.Option(help="The member state: BE BG FI GR IT PL PT or RO.")],
+    home: Annotated[Path, typer.Option(help="A new directory for the node.")],
+    key_file: Annotated[Path, typer.Option(help="A new file for its secrets, outside that directory.")],
+    max_victims: Annotated[
+        int, typer.Option(min=1, help="Public cap on the number of victims in the case store.")
+    ] = _MOST_VICTIMS,
+    as_json: Json = False,
+) -> None:
+    """Make a new node: directory, empty case store, node.toml and key file."""
+    from safeborders_fed.node.settings import create_node
+
+    settings = create_node(home, country, key_file, max_victims)
+    output.result(
+        {"home": settings.home, "country": settings.country, "key_file": settings.key_path},
+        f"The node for {settings.country} is in {settings.home}.\n"
+        f"Its secrets are in {settings.key_path}: back this file up apart from the data.\n"
+        "Next: safeborders node mapping suggest FILE",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def contract(as_json: Json = False) -> None:
+    """Show the data contract: fields, their values, and the public bins that analyses use."""
+    from safeborders_fed.cli.contract_text import contract_content, contract_text
+
+    output.result(contract_content(), contract_text(), as_json=as_json)
+
+
+@mapping_app.command("check")
+def mapping_check(
+    mapping: Annotated[Path, typer.Argument(help="The mapping.")],
+    file: Annotated[Path | None, typer.Argument(help="A national file to try it on.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a mapping, and on a national file too if one is given. Nothing is stored."""
+    from safeborders_fed.cases.intake import preview_file
+    from safeborders_fed.cases.mapping import load_mapping
+
+    loaded = load_mapping(mapping)
+    if file is None:
+        text = f"{mapping} is right: {len(loaded.fields)} fields from {len(loaded.columns())} columns."
+        output.result({"mapping": loaded.name, "fields": list(loaded.fields)}, text, as_json=as_json)
+        return
+    _print_report(preview_file(file, loaded), as_json=as_json)
+
+
+@mapping_app.command("suggest")
+def mapping_suggest(
+    file: Annotated[Path, typer.Argument(help="The national file.")], as_json: Json = False
+) -> None:
+    """Draft a mapping for a national file: a TOML text to review and complete."""
+    from safeborders_fed.cases.drafting import draft_mapping
+
+    draft = draft_mapping(file)
+    output.result({"mapping": draft.text, "open": draft.open}, draft.text.rstrip("\n"), as_json=as_json)
+    for point in draft.open:
+        output.message(f"Still open: {point}")
+
+
+@app.command("import")
+def import_cases(
+    file: Annotated[Path, typer.Argument(help="The national file.")],
+    mapping: Annotated[Path, typer.Option("--mapping", "-m", help="How to read it (TOML).")],
+    home: Home,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")
+    ] = False,
+    max_rejected: Annotated[
+        int | None, typer.Option(min=0, help="Refuse the file if more rows than this are rejected.")
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="A new file for rejected rows (default: in the case store).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Import a national file into the case store, as a new snapshot."""
+    from safeborders_fed.cases.intake import import_file
+    from safeborders_fed.cases.mapping import load_mapping
+    from safeborders_fed.cli.progress import file_progress
+    from safeborders_fed.node.settings import NodeSettings
+
+    loaded = load_mapping(mapping)
+    store = NodeSettings.load(home).open_store()
+    with file_progress(f"Reading {file.name}", quiet=as_json) as progress:
+        report = import_file(
+            file,
+            loaded,
+            store,
+            max_rejected=max_rejected,
+            dry_run=dry_run,
+            quarantine=quarantine,
+            progress=progress,
+        )
+    _print_report(report, as_json=as_json)
+
+
+@cases_app.command("list")
+def cases_list(home: Home, as_json: Json = False) -> None:
+    """List the snapshots of the case store."""
+    from safeborders_fed.node.settings import NodeSettings
+
+    snapshots = NodeSettings.load(home).open_store().snapshots()
+    text = output.table(
+        ("snapshot", "time", "rows", "victims"),
+        [(entry.id, entry.created, entry.rows, entry.victims) for entry in snapshots],
+    )
+    content = {"snapshots": [asdict(entry) for entry in snapshots]}
+    output.result(content, text if snapshots else "The case store is empty.", as_json=as_json)
+
+
+def _print_report(report: ImportReport, *, as_json: bool) -> None:
+    from safeborders_fed.cli.import_text import report_text
+
+    output.result({"summary": asdict(report)}, report_text(report), as_json=as_json)

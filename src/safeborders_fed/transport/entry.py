@@ -1,0 +1,71 @@
+"""Where Flower starts the two halves: configured by the environment of the process, never by Flower's run.
+
+Guarantees: a run configuration or app bundle that a coordinator pushes decides nothing here. Missing
+configuration is a refusal that says what to set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from safeborders_fed.coordinator.rounds import Federation, StudyRun
+from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.study import manifest
+from safeborders_fed.transport.apps import coordinator_app, node_app
+
+HOME: Final = "SAFEBORDERS_HOME"
+STUDY: Final = "SAFEBORDERS_STUDY"
+MANIFEST_FILE: Final = "manifest.json"
+NODES_FILE: Final = "nodes.json"
+RELEASE_FILE: Final = "release.json"
+
+
+def _directory(variable: str, what: str) -> Path:
+    value = os.environ.get(variable)
+    if not value or not Path(value).is_dir():
+        raise ConfigurationError(
+            "environment-missing",
+            f"the environment variable {variable} does not name a directory",
+            f"set it to {what} where the service is started",
+        )
+    return Path(value)
+
+
+def node() -> ClientApp:
+    """The node's half for the node whose directory ``SAFEBORDERS_HOME`` names."""
+    settings = NodeSettings.load(_directory(HOME, "the directory that `safeborders node init` made"))
+    return node_app(settings.open_participant())
+
+
+def coordinator() -> ServerApp:
+    """The coordinator's half for the study whose directory ``SAFEBORDERS_STUDY`` names.
+
+    The directory holds ``manifest.json`` (canonical) and ``nodes.json`` (node name to Flower's node id);
+    ``release.json`` is written there.
+    """
+    directory = _directory(STUDY, "the directory of the study")
+    study = manifest.parse((directory / MANIFEST_FILE).read_bytes())
+    nodes = {str(name): int(node) for name, node in json.loads((directory / NODES_FILE).read_bytes()).items()}
+
+    def run(federation: Federation) -> None:
+        release = StudyRun(study, federation).run().release
+        arrays = {name: array.tolist() for name, array in release.arrays.items()}
+        content = {
+            "study": study.id,
+            "manifest": study.hash(),
+            "kind": release.kind,
+            **release.facts,
+            **arrays,
+        }
+        part = directory / f"{RELEASE_FILE}.part"
+        part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        part.replace(directory / RELEASE_FILE)
+
+    return coordinator_app(run, nodes)

@@ -1,0 +1,83 @@
+"""The deployed apps: configured by the environment alone, and closed when it says nothing."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from federation_of import NODES, ROOT, analysis_table, participant, study
+from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.study.messages import Reason, Refusal, Round, decode
+from safeborders_fed.transport.apps import FlowerFederation, empty_context, node_app
+from safeborders_fed.transport.in_process import InProcessGrid
+
+POLICY = """
+[policy]
+analyses = ["logistic"]
+columns = ["sex", "age_band", "trafficking_status"]
+epsilon_per_study = 1.0
+epsilon_per_year = 2.0
+epsilon_lifetime = 3.0
+delta = 1e-6
+minimum_participants = 2
+"""
+
+
+def test_a_coordinator_app_runs_the_study_of_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [participant(tmp_path, node, analysis_table(60, seed)) for seed, node in enumerate(NODES)]
+    manifest = study()
+    for node in nodes:
+        node.approve(manifest)
+    directory = tmp_path / "study"
+    directory.mkdir()
+    (directory / "manifest.json").write_bytes(manifest.canonical())
+    (directory / "nodes.json").write_text(json.dumps({"BE": 2, "BG": 3, "FI": 4}), encoding="utf-8")
+    monkeypatch.setenv("SAFEBORDERS_STUDY", str(directory))
+    app = runpy.run_path(str(ROOT / "coordinator" / "server_app.py"))["app"]
+    grid = InProcessGrid({number: node_app(node) for number, node in enumerate(nodes, start=2)})
+    app(grid=grid, context=empty_context(1))
+    release = json.loads((directory / "release.json").read_text(encoding="utf-8"))
+    assert release["manifest"] == manifest.hash()
+    assert any(release["weights"])
+
+
+def test_a_node_app_refuses_what_was_not_approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "be"
+    create_node(home, "BE", tmp_path / "be.key", 1000)
+    with (home / "node.toml").open("a", encoding="utf-8") as file:
+        file.write(POLICY)
+    monkeypatch.setenv("SAFEBORDERS_HOME", str(home))
+    app = runpy.run_path(str(ROOT / "node" / "client_app.py"))["app"]
+    request = Round("s", "0" * 64, "statistics", 0, 0, ("BE", "BG"), {}).encode()
+    replies = FlowerFederation(InProcessGrid({2: app}), {"BE": 2}, 10.0).ask({"BE": request})
+    assert decode(replies["BE"]) == Refusal("BE", Reason.NOT_APPROVED)
+
+
+def test_a_node_without_a_policy_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_node(tmp_path / "be", "BE", tmp_path / "be.key", 1000)
+    monkeypatch.setenv("SAFEBORDERS_HOME", str(tmp_path / "be"))
+    with pytest.raises(ConfigurationError, match=r"no \[policy\]"):
+        runpy.run_path(str(ROOT / "node" / "client_app.py"))
+
+
+@pytest.mark.parametrize("line", ["epsilon_per_study = 0.0", "analyses = []", "permit_everything = true"])
+def test_a_wrong_policy_is_refused(tmp_path: Path, line: str) -> None:
+    create_node(tmp_path / "be", "BE", tmp_path / "be.key", 1000)
+    key = line.split(" = ", maxsplit=1)[0]
+    kept = "\n".join(entry for entry in POLICY.splitlines() if not entry.startswith(key))
+    with (tmp_path / "be" / "node.toml").open("a", encoding="utf-8") as file:
+        file.write(f"{kept}\n{line}\n")
+    with pytest.raises(ConfigurationError, match=key):
+        NodeSettings.load(tmp_path / "be")
+
+
+@pytest.mark.parametrize("app", ["node/client_app.py", "coordinator/server_app.py"])
+def test_without_its_environment_an_app_says_what_to_set(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAFEBORDERS_HOME", raising=False)
+    monkeypatch.delenv("SAFEBORDERS_STUDY", raising=False)
+    with pytest.raises(ConfigurationError, match="SAFEBORDERS_"):
+        runpy.run_path(str(ROOT / app))
