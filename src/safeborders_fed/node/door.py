@@ -26,7 +26,6 @@ from safeborders_fed.errors import DefectError
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.privacy.noise import discrete_gaussian
-from safeborders_fed.study import canonical
 from safeborders_fed.study.manifest import Manifest, StageTerms
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round
 
@@ -60,12 +59,15 @@ class Door:
         self._node = node
         self._ledger = ledger
 
-    def contribution(self, manifest: Manifest, request: Round, build: Callable[[], BoundedSum]) -> Outgoing:
+    def contribution(
+        self, manifest: Manifest, request: Round, request_hash: str, build: Callable[[], BoundedSum]
+    ) -> Outgoing:
         """Answers an attempt that the participant found permitted.
 
         Args:
             manifest: The approved manifest, whose hash the request carries.
             request: The attempt.
+            request_hash: SHA-256 of the request's bytes: the same attempt with other inputs has another.
             build: Computes the bounded sum; called only if the attempt was not answered before.
 
         Raises:
@@ -73,7 +75,6 @@ class Door:
             DefectError: when the sum is not the one that the manifest describes.
         """
         terms = manifest.terms(request.stage)
-        request_hash = canonical.sha256(request.encode())
         stored = self._ledger.stored(request.key, request_hash)
         if stored is None:
             vector = self._noised(build(), terms)

@@ -25,6 +25,7 @@ from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, 
 from safeborders_fed.node.door import Door, Outgoing
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.privacy.bounded_sum import BoundedSum
+from safeborders_fed.study import canonical
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
 
@@ -116,7 +117,7 @@ class Participant:
     def answer(self, data: bytes) -> Outgoing:
         """Answers the bytes of a request. Never raises for what a request or the case data hold."""
         try:
-            return self._contribute(_round(data))
+            return self._contribute(_round(data), canonical.sha256(data))
         except SafeBordersError as error:
             LOG.warning("refused: %s", error)
             reason = Reason.MALFORMED if isinstance(error, PeerError) else _REASONS.get(error.code)
@@ -125,7 +126,7 @@ class Participant:
             LOG.exception("defect while answering a request")
             return self._door.refusal(Reason.UNAVAILABLE)
 
-    def _contribute(self, request: Round) -> Outgoing:
+    def _contribute(self, request: Round, request_hash: str) -> Outgoing:
         study = self._studies.get(request.study)
         if study is None or study.manifest_hash != request.manifest_hash:
             raise RefusedError(
@@ -146,7 +147,7 @@ class Participant:
                 study.prepared = study.analysis.prepare(merge(self._store.cases(study.snapshot), fields))
             return study.analysis.contribute(study.prepared, stage, request.broadcast, manifest.max_victims)
 
-        return self._door.contribution(manifest, request, build)
+        return self._door.contribution(manifest, request, request_hash, build)
 
     def _check_participants(self, manifest: Manifest, request: Round) -> None:
         named = request.participants

@@ -27,16 +27,28 @@ def parse(data: bytes) -> Any:
     Raises:
         PeerError: ``not-canonical``, when the bytes are not JSON or not in canonical form.
     """
+    value = load(data)
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_object
-        )
         same = serialise(value) == data
-    except (ValueError, RecursionError) as error:
-        raise _not_canonical(f"{type(error).__name__}") from error
+    except ValueError as error:
+        raise _not_canonical(type(error).__name__) from error
     if not same:
         raise _not_canonical("other bytes would stand for the same value")
     return value
+
+
+def load(data: bytes) -> Any:
+    """The JSON value of bytes that the caller compares with its canonical form.
+
+    Raises:
+        PeerError: ``not-canonical``, when the bytes are not JSON.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"), parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_object
+        )
+    except (ValueError, RecursionError) as error:
+        raise _not_canonical(type(error).__name__) from error
 
 
 def sha256(data: bytes) -> str:

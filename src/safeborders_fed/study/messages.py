@@ -164,7 +164,7 @@ def _open(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     (length,) = struct.unpack("<I", data[4:8])
     if length > _LARGEST_HEADER or 8 + length > len(data):
         raise _malformed("its header is cut off")
-    header = canonical.parse(data[8 : 8 + length])
+    header = canonical.load(data[8 : 8 + length])  # that it is canonical follows from encoding it again
     if not isinstance(header, dict) or header.get("protocol") != PROTOCOL:
         raise PeerError(
             "wrong-protocol",
