@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from safeborders_fed.cases.contract import FIELDS, Kind
+from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
+from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.door import Noise
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.simulation.ceremony import hold
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.transport.in_process import run_in_process
 
 ROOT = Path(__file__).resolve().parent.parent
-NODES = ("BE", "BG", "FI")
+NODES = ("BE", "BG", "FI", "GR")
 ALL_COLUMNS = frozenset(field.name for field in FIELDS)
 CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
 POLICY = Policy(
@@ -30,8 +37,13 @@ POLICY = Policy(
     delta=1e-6,
     minimum_participants=2,
 )
-TODAY = date(2026, 1, 2)
-EXPIRES = date(2026, 12, 31)
+EIGHT = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
+CEREMONY = hold(EIGHT)
+ROSTER = CEREMONY.roster
+ROSTER_HASH = ROSTER.hash()
+PUBLIC_KEYS = ROSTER.keys()
+SIGNING_KEYS = {node: CEREMONY.identities[node].signing_key for node in EIGHT}
+EXPIRES = datetime.now(UTC).date() + timedelta(days=30)
 MAX_VICTIMS = 10_000
 
 
@@ -76,15 +88,35 @@ class MemoryStore:
         return self.table
 
 
-def participant(directory: Path, node: str, table: pa.Table, *, policy: Policy = POLICY) -> Participant:
+def approve(node: Participant, manifest: Manifest) -> None:
+    """The node's two approvers approve a study."""
+    node.approve(manifest, CEREMONY.approvals(node.node, manifest))
+
+
+def participant(
+    directory: Path, node: str, table: pa.Table, *, policy: Policy = POLICY, noise: Noise = discrete_gaussian
+) -> Participant:
     ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps())
     return Participant(
-        node=node,
+        identity=CEREMONY.identities[node],
         store=MemoryStore(table),
         ledger=ledger,
         policy=policy,
-        today=lambda: TODAY,
+        approvers=CEREMONY.people[node].enrolled,
+        audit_log=AuditLog(directory / f"{node}.audit.jsonl", SIGNING_KEYS[node], node),
+        noise=noise,
     )
+
+
+def run_study(
+    manifest: Manifest, nodes: list[Participant], watch: Callable[[RoundDone], None] | None = None
+) -> Outcome:
+    """Runs a study over Flower's in-process grid."""
+    outcomes: list[Outcome] = []
+    run_in_process(
+        nodes, lambda federation: outcomes.append(StudyRun(manifest, federation, PUBLIC_KEYS, watch).run())
+    )
+    return outcomes[0]
 
 
 def study(**changes: object) -> Manifest:
@@ -96,6 +128,8 @@ def study(**changes: object) -> Manifest:
         "analysis": "logistic",
         "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 4},
         "participants": NODES,
+        "roster_hash": ROSTER_HASH,
+        "trust": "local",
         "rho": 0.5,
         "delta": 1e-6,
         "expires": EXPIRES,

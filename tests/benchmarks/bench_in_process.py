@@ -18,14 +18,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from federation_of import MAX_VICTIMS, analysis_table, participant, study
-from safeborders_fed.coordinator.rounds import RoundDone, StudyRun
-from safeborders_fed.node import door
+from federation_of import EIGHT as NODES
+from federation_of import MAX_VICTIMS, analysis_table, approve, participant, run_study, study
+from safeborders_fed.coordinator.rounds import RoundDone
 from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.node.session import Session
 from safeborders_fed.privacy import accounting
-from safeborders_fed.transport.in_process import run_in_process
+from safeborders_fed.privacy.noise import discrete_gaussian
 
-NODES = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
 ROUNDS = 60
 
 
@@ -50,6 +50,7 @@ def main() -> None:
     manifest = study(
         parameters=parameters,
         participants=NODES,
+        trust="masked",
         rho=accounting.rho_for(3.0, 1e-6),
         max_victims=MAX_VICTIMS,
     )
@@ -57,8 +58,9 @@ def main() -> None:
     analysis.contribute = timed(spent, "contribute", analysis.contribute)
     analysis.prepare = timed(spent, "prepare", analysis.prepare)
     analysis.advance = timed(spent, "advance", analysis.advance)
-    door.discrete_gaussian = timed(spent, "noise", door.discrete_gaussian)
     Ledger.spend = timed(spent, "ledger", Ledger.spend)
+    noise = timed(spent, "noise", discrete_gaussian)
+    Session.mask = timed(spent, "mask", Session.mask)
     rounds: list[RoundDone] = []
 
     def watch(done: RoundDone) -> None:
@@ -69,13 +71,14 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         nodes = [
-            participant(Path(directory), node, analysis_table(1000, seed)) for seed, node in enumerate(NODES)
+            participant(Path(directory), node, analysis_table(1000, seed), noise=noise)
+            for seed, node in enumerate(NODES)
         ]
         for node in nodes:
-            node.approve(manifest)
-        run_in_process(nodes, lambda federation: StudyRun(manifest, federation, watch).run())
+            approve(node, manifest)
+        run_study(manifest, nodes, watch)
     whole = sum(done.seconds for done in rounds) / len(rounds)
-    parts = {name: spent[name] / len(rounds) for name in ("contribute", "noise", "advance", "ledger")}
+    parts = {name: spent[name] / len(rounds) for name in ("contribute", "noise", "mask", "advance", "ledger")}
     rest = whole - sum(parts.values())
     conditions = f"8 nodes, 1,000 victims each, {ROUNDS} rounds, {platform.machine()}, {os.cpu_count()} cores"
     figures = {"whole round": whole, **parts, "federation beyond arithmetic and ledger": rest}

@@ -7,15 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation_of import MAX_VICTIMS, NODES, POLICY, analysis_table, participant, study
-from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
+from federation_of import (
+    MAX_VICTIMS,
+    NODES,
+    POLICY,
+    PUBLIC_KEYS,
+    analysis_table,
+    approve,
+    participant,
+    run_study,
+    study,
+)
+from safeborders_fed.analyses.trends import Trends
+from safeborders_fed.coordinator.rounds import RoundDone, StudyRun
 from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError
 from safeborders_fed.node import door
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.study import handshake
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
-from safeborders_fed.transport.in_process import run_in_process
 
 
 @pytest.fixture
@@ -23,19 +34,12 @@ def nodes(tmp_path: Path) -> list[Participant]:
     return [participant(tmp_path, node, analysis_table(120, seed)) for seed, node in enumerate(NODES)]
 
 
-def run(manifest: Manifest, nodes: list[Participant], watched: list[RoundDone] | None = None) -> Outcome:
-    outcomes: list[Outcome] = []
-    watch = watched.append if watched is not None else None
-    run_in_process(nodes, lambda federation: outcomes.append(StudyRun(manifest, federation, watch).run()))
-    return outcomes[0]
-
-
 def test_a_study_runs_to_its_release_and_every_round_is_charged(nodes: list[Participant]) -> None:
     manifest = study()
     for node in nodes:
-        node.approve(manifest)
+        approve(node, manifest)
     watched: list[RoundDone] = []
-    outcome = run(manifest, nodes, watched)
+    outcome = run_study(manifest, nodes, watched.append)
     assert outcome.rounds == outcome.attempts == 5
     assert [done.number for done in watched] == [1, 2, 3, 4, 5]
     assert outcome.release.arrays["weights"].any()
@@ -48,39 +52,40 @@ def test_a_study_runs_to_its_release_and_every_round_is_charged(nodes: list[Part
         node._ledger.verify()
 
 
+@pytest.mark.parametrize("trust", ["local", "masked"])
 def test_the_sum_is_the_exact_sum_of_inputs_and_noise(
-    nodes: list[Participant], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: str
 ) -> None:
     """Recorded by a test double only: sums and noise never leave a node in the product."""
     drawn: list[np.ndarray] = []
     inputs: list[np.ndarray] = []
+    totals: list[np.ndarray] = []
 
     def recording(scale: float, size: int) -> np.ndarray:
         drawn.append(discrete_gaussian(scale, size))
         return drawn[-1]
 
-    monkeypatch.setattr(door, "discrete_gaussian", recording)
-    manifest = study(analysis="trends", parameters={"first_year": 2018, "last_year": 2025})
-    for node in nodes:
-        node.approve(manifest)
-        analysis = manifest.build_analysis()
-        original = type(analysis).contribute
+    contribute, advance = Trends.contribute, Trends.advance
 
-    def contribute(self: object, *arguments: object) -> object:
-        found = original(self, *arguments)
+    def contributing(self: Trends, *arguments: object) -> object:
+        found = contribute(self, *arguments)
         inputs.append(found.values.copy())
         return found
 
-    monkeypatch.setattr(type(analysis), "contribute", contribute)
-    totals: list[np.ndarray] = []
-    advance = type(analysis).advance
-
-    def advancing(self: object, state: object, total: np.ndarray, noise: float) -> object:
+    def advancing(self: Trends, state: object, total: np.ndarray, noise: float) -> object:
         totals.append(total)
         return advance(self, state, total, noise)
 
-    monkeypatch.setattr(type(analysis), "advance", advancing)
-    run(manifest, nodes)
+    monkeypatch.setattr(Trends, "contribute", contributing)
+    monkeypatch.setattr(Trends, "advance", advancing)
+    manifest = study(analysis="trends", parameters={"first_year": 2018, "last_year": 2025}, trust=trust)
+    nodes = [
+        participant(tmp_path, node, analysis_table(120, seed), noise=recording)
+        for seed, node in enumerate(NODES)
+    ]
+    for node in nodes:
+        approve(node, manifest)
+    run_study(manifest, nodes)
     assert len(drawn) == len(inputs) == len(nodes)
     assert (totals[0] == sum(inputs) + sum(drawn)).all()
     assert all(part.any() for part in drawn)
@@ -115,13 +120,16 @@ def test_nothing_but_typed_messages_of_fixed_length_leaves(tmp_path: Path) -> No
         nodes = [participant(directory, node, analysis_table(rows, seed)) for seed, node in enumerate(NODES)]
         manifest = study()
         for node in nodes:
-            node.approve(manifest)
+            approve(node, manifest)
         spy = Spy(nodes)
-        StudyRun(manifest, spy).run()
+        StudyRun(manifest, spy, PUBLIC_KEYS).run()
         for node, data in spy.replies:
             message = decode(data)
-            assert isinstance(message, Contribution)
+            assert isinstance(
+                message, handshake.Joined | handshake.Testimony | handshake.Begun | Contribution
+            )
             assert message.node == node
+        assert isinstance(message, Contribution)
         lengths.append([len(data) for _, data in spy.replies])
     assert lengths[0] == lengths[1]
 
@@ -129,9 +137,9 @@ def test_nothing_but_typed_messages_of_fixed_length_leaves(tmp_path: Path) -> No
 def test_the_same_request_gets_the_same_bytes_and_is_charged_once(nodes: list[Participant]) -> None:
     manifest = study()
     for node in nodes:
-        node.approve(manifest)
+        approve(node, manifest)
     spy = Spy(nodes)
-    StudyRun(manifest, spy).run()
+    StudyRun(manifest, spy, PUBLIC_KEYS).run()
     before = nodes[0]._ledger.totals().spent
     answer = nodes[0].answer(spy.requests[-1]).data
     assert answer == next(data for node, data in reversed(spy.replies) if node == nodes[0].node)
@@ -141,14 +149,14 @@ def test_the_same_request_gets_the_same_bytes_and_is_charged_once(nodes: list[Pa
 def test_the_same_attempt_with_other_weights_is_refused(nodes: list[Participant]) -> None:
     manifest = study()
     for node in nodes:
-        node.approve(manifest)
+        approve(node, manifest)
     spy = Spy(nodes)
-    StudyRun(manifest, spy).run()
+    StudyRun(manifest, spy, PUBLIC_KEYS).run()
     last = decode(spy.requests[-1])
     assert isinstance(last, Round)
     weights = {name: array + 1 for name, array in last.broadcast.items()}
     changed = Round(
-        last.study, last.manifest_hash, last.stage, last.round, last.attempt, last.participants, weights
+        last.study, last.manifest_hash, last.stage, last.round, last.attempt, last.participants, (), weights
     )
     assert decode(nodes[0].answer(changed.encode()).data) == Refusal(NODES[0], Reason.REPLAYED)
 
@@ -161,6 +169,7 @@ def request(manifest: Manifest, **changes: object) -> bytes:
         "round": 0,
         "attempt": 0,
         "participants": NODES,
+        "keys": (),
         "broadcast": {},
     }
     return Round(**{**terms, **changes}).encode()  # type: ignore[arg-type] - tests pass wrong values too
@@ -176,7 +185,7 @@ def request(manifest: Manifest, **changes: object) -> bytes:
         ({"participants": ("BG", "FI")}, Reason.MALFORMED),
         ({"participants": ("BE",)}, Reason.MALFORMED),
         ({"participants": ("BE", "BE", "BG")}, Reason.MALFORMED),
-        ({"participants": ("BE", "BG", "PT")}, Reason.MALFORMED),
+        ({"participants": ("BE", "BG", "FI", "PT")}, Reason.MALFORMED),
         ({"broadcast": {"weights": np.zeros(3)}}, Reason.MALFORMED),
         (
             {
@@ -192,7 +201,7 @@ def test_requests_that_the_manifest_does_not_allow_are_refused(
     nodes: list[Participant], changes: dict[str, object], reason: Reason
 ) -> None:
     manifest = study()
-    nodes[0].approve(manifest)
+    approve(nodes[0], manifest)
     assert decode(nodes[0].answer(request(manifest, **changes)).data) == Refusal("BE", reason)
     assert nodes[0]._ledger.totals().spent == 0
 
@@ -206,7 +215,7 @@ def test_a_defect_while_answering_lets_no_text_out(
     nodes: list[Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = study()
-    nodes[0].approve(manifest)
+    approve(nodes[0], manifest)
 
     def broken(_: object) -> object:
         raise ValueError("the name of a victim")
@@ -223,9 +232,9 @@ def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(
 ) -> None:
     manifest = study()
     for node in nodes:
-        node.approve(manifest)
+        approve(node, manifest)
     spy = Spy(nodes)
-    silence_after = 3
+    silence_after = 6  # three steps of the handshake, three rounds
 
     class Failing(Spy):
         def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -234,12 +243,12 @@ def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(
             return super().ask(requests)
 
     spy = Failing(nodes)
-    outcome = StudyRun(manifest, spy).run()
+    outcome = StudyRun(manifest, spy, PUBLIC_KEYS).run()
     assert outcome.attempts == outcome.rounds + 1
     assert nodes[0]._ledger.totals().spent == pytest.approx(outcome.rho_spent)
     last = decode(spy.requests[-1])
     assert isinstance(last, Round)
-    assert last.participants == ("BE", "BG")
+    assert last.participants == ("BE", "BG", "GR")
 
 
 @pytest.mark.parametrize(
@@ -250,11 +259,16 @@ def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
 ) -> None:
     manifest = study(retries=retries)
     for node in nodes:
-        node.approve(manifest)
-    spy = Spy(nodes)
-    spy.silent = silent
+        approve(node, manifest)
+
+    class Silent(Spy):
+        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+            self.silent = silent if isinstance(decode(next(iter(requests.values()))), Round) else set()
+            return super().ask(requests)
+
+    spy = Silent(nodes)
     with pytest.raises(PeerError, match="FI: no-reply") as caught:
-        StudyRun(manifest, spy).run()
+        StudyRun(manifest, spy, PUBLIC_KEYS).run()
     assert caught.value.code == code
 
 
@@ -264,19 +278,25 @@ def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
         b"garbage",
         Refusal("BG", Reason.BUDGET).encode(),
         Refusal("FI", Reason.BUDGET).encode(),
-        Contribution("study-1", 0, 7, "FI", np.zeros(17, dtype=np.uint64)).encode(),
-        Contribution("study-1", 0, 0, "BG", np.zeros(18, dtype=np.uint64)).encode(),
-        Contribution("study-1", 0, 0, "FI", np.zeros(5, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 7, "FI", "", np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "BG", "", np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "FI", "", np.zeros(5, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "FI", "", np.zeros(18, dtype=np.uint64)).encode(),
     ],
 )
 def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: bytes) -> None:
     manifest = study(retries=0)
     for node in nodes:
-        node.approve(manifest)
-    spy = Spy(nodes)
-    spy.changed = {"FI": reply}
+        approve(node, manifest)
+
+    class Wrong(Spy):
+        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+            if isinstance(decode(next(iter(requests.values()))), Round):
+                self.changed = {"FI": reply}
+            return super().ask(requests)
+
     with pytest.raises(PeerError, match="FI: "):
-        StudyRun(manifest, spy).run()
+        StudyRun(manifest, Wrong(nodes), PUBLIC_KEYS).run()
 
 
 @pytest.mark.parametrize(
@@ -285,7 +305,7 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
         ({"participants": ("BG", "FI", "IT")}, {}, "not among its participants"),
         ({}, {"analyses": frozenset({"trends"})}, "analysis 'logistic'"),
         ({}, {"columns": frozenset({"sex"})}, "columns age_band, trafficking_status"),
-        ({}, {"minimum_participants": 3}, "below 3"),
+        ({}, {"minimum_participants": 4}, "below 4"),
         ({"delta": 1e-5}, {}, "delta"),
         ({"max_victims": MAX_VICTIMS - 1}, {}, "at most"),
         ({"expires": date(2025, 1, 1)}, {}, "expired"),
@@ -299,7 +319,7 @@ def test_policy_and_budget_say_no(
 ) -> None:
     node = participant(tmp_path, "BE", analysis_table(10, 1), policy=POLICY.model_copy(update=policy))
     with pytest.raises(RefusedError, match=says):
-        node.approve(study(**changes))
+        approve(node, study(**changes))
     assert node._ledger.totals().reserved == 0
 
 
@@ -307,7 +327,7 @@ def test_a_node_without_cases_does_not_take_part(tmp_path: Path, monkeypatch: py
     node = participant(tmp_path, "BE", analysis_table(10, 1))
     monkeypatch.setattr(node._store, "latest_snapshot", lambda: None)
     with pytest.raises(ConfigurationError, match="holds no cases"):
-        node.approve(study())
+        approve(node, study())
 
 
 def test_only_the_door_lets_bytes_out() -> None:

@@ -54,8 +54,9 @@ def demo(
         typer.Option(min=0.05, max=10.0, help="Size of the synthetic files, 1 for about 20,000 records."),
     ] = 1.0,
     trust: Annotated[
-        str, typer.Option(help="Who adds noise. local: every node all of it, so that nobody need be trusted.")
-    ] = "local",
+        str,
+        typer.Option(help="masked: only sums are seen and noise is shared. local: each node adds all of it."),
+    ] = "masked",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines for machines.")] = False,
 ) -> None:
     """Run a whole federation of eight nodes on this machine and write its report."""
@@ -64,14 +65,15 @@ def demo(
     from safeborders_fed.simulation import demo as simulation
     from safeborders_fed.simulation import demo_output
 
-    if trust != "local":
-        raise UsageError("unknown-trust", f"there is no trust mode {trust!r} yet", "use --trust local")
+    if trust not in {"masked", "local"}:
+        raise UsageError("unknown-trust", f"there is no trust mode {trust!r}", "use masked or local")
     options = simulation.Options(
         out=out,
         seed=seed,
         scale=scale,
         epsilon=epsilon,
         rounds=rounds,
+        trust="local" if trust == "local" else "masked",
         target=target,
         cases=cases,
         mapping=mapping,

@@ -12,26 +12,22 @@ Guarantees:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Release, Stage
+from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
+from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.errors import PeerError, SafeBordersError
+from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.manifest import Manifest
-from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
-
-
-class Federation(Protocol):
-    """Whatever carries messages to nodes and back."""
-
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Sends each node its request and returns the replies that came before the deadline."""
-        ...
+from safeborders_fed.study.messages import Contribution, Round
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +67,25 @@ class StudyRun:
     Args:
         manifest: The checked manifest, approved at the nodes.
         federation: Carries the messages.
+        keys: Node name to public key (64 hexadecimal digits) of the roster.
         watch: Called after each round.
     """
 
     def __init__(
-        self, manifest: Manifest, federation: Federation, watch: Callable[[RoundDone], None] | None = None
+        self,
+        manifest: Manifest,
+        federation: Federation,
+        keys: Mapping[str, str],
+        watch: Callable[[RoundDone], None] | None = None,
     ) -> None:
         self._manifest = manifest
         self._manifest_hash = manifest.hash()
         self._federation = federation
+        self._keys = keys
         self._watch = watch
+        self._study_keys: dict[str, SignedKey] = {}
+        self.heads: dict[str, str] = {}
+        """Each node's ledger head as its last contribution stated it: what the coordinator keeps of it."""
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
@@ -92,6 +97,10 @@ class StudyRun:
             PeerError: ``too-few-nodes`` or ``retries-exhausted``.
         """
         manifest = self._manifest
+        joined = gather(manifest, self._manifest_hash, self._federation, self._keys)
+        self._study_keys = joined.keys
+        self._participants = joined.nodes
+        self._require_enough(0, joined.failures)
         analysis: Analysis[Any, Any, Any] = manifest.build_analysis()
         state = analysis.start(manifest.setting())
         schedule = [stage for stage in analysis.stages() for _ in range(stage.rounds)]
@@ -122,16 +131,32 @@ class StudyRun:
                 number,
                 self._attempts,
                 self._participants,
+                tuple(self._study_keys[node] for node in self._participants if node in self._study_keys),
                 broadcast,
             )
             self._attempts += 1
             self._spent += self._manifest.terms(stage.name).rho
             data = request.encode()
             replies = self._federation.ask(dict.fromkeys(self._participants, data))
-            answers, failures = _sort_out(replies, request, stage)
+            answers, failures = self._sort_out(replies, request, stage)
             if not failures:
-                return add_up([answers[node] for node in self._participants])
+                total = add_up([answers[node] for node in self._participants])
+                self._require_plausible(total, stage)
+                return total
             self._participants = tuple(node for node in self._participants if node in answers)
+
+    def _require_plausible(self, total: NDArray[np.int64], stage: Stage) -> None:
+        """Masks that did not cancel leave numbers all over 64 bits; honest sums and noise stay far below."""
+        count = len(self._participants)
+        largest = count * self._manifest.max_victims * stage.bound
+        largest += math.ceil(20 * self._manifest.noise(stage.name, count))
+        if ((total > largest) | (total < -largest)).any():
+            raise PeerError(
+                "implausible-sum",
+                f"study {self._manifest.id!r} failed: a sum of stage {stage.name} is implausible; not all "
+                "nodes were asked the same, or one of them does not follow the protocol",
+                "compare what each node was sent; repeat in trust mode local to see each contribution",
+            )
 
     def _require_enough(self, number: int, failures: dict[str, str]) -> None:
         told = "; ".join(f"{node}: {what}" for node, what in sorted(failures.items()))
@@ -150,6 +175,31 @@ class StudyRun:
                 "find out at those nodes why they did not answer, then draft a new study",
             )
 
+    def _sort_out(
+        self, replies: Mapping[str, bytes], request: Round, stage: Stage
+    ) -> tuple[dict[str, NDArray[np.uint64]], dict[str, str]]:
+        """Contributions by node, and for each node without one what it did instead."""
+        answers: dict[str, NDArray[np.uint64]] = {}
+        failures: dict[str, str] = {}
+        for node in request.participants:
+            try:
+                message = reply_of(node, replies)
+                if (
+                    not isinstance(message, Contribution)
+                    or message.node != node
+                    or message.key != request.key
+                ):
+                    raise wrong_reply(node)
+                if message.vector.shape != (stage.dimension,):
+                    raise wrong_reply(node)
+                message.check(self._keys[node])
+            except SafeBordersError as error:
+                failures[node] = error.code
+            else:
+                answers[node] = message.vector
+                self.heads[node] = message.head
+        return answers, failures
+
 
 def add_up(vectors: Sequence[NDArray[np.uint64]]) -> NDArray[np.int64]:
     """The sum modulo 2^64, read as signed: int64, shape (dimension,)."""
@@ -157,33 +207,3 @@ def add_up(vectors: Sequence[NDArray[np.uint64]]) -> NDArray[np.int64]:
     for vector in vectors:
         total = total + vector
     return total.view(np.int64)
-
-
-def _sort_out(
-    replies: Mapping[str, bytes], request: Round, stage: Stage
-) -> tuple[dict[str, NDArray[np.uint64]], dict[str, str]]:
-    """Contributions by node, and for each node without one what it did instead."""
-    answers: dict[str, NDArray[np.uint64]] = {}
-    failures: dict[str, str] = {}
-    for node in request.participants:
-        try:
-            answers[node] = _contribution(node, replies, request, stage)
-        except SafeBordersError as error:
-            failures[node] = error.code
-    return answers, failures
-
-
-def _contribution(
-    node: str, replies: Mapping[str, bytes], request: Round, stage: Stage
-) -> NDArray[np.uint64]:
-    if node not in replies:
-        raise PeerError("no-reply", f"{node} did not reply in time", "look at the node")
-    message = decode(replies[node])
-    match message:
-        case Refusal(node=sender, reason=reason) if sender == node:
-            raise PeerError(Reason(reason).value, f"{node} refused: {reason}", "ask the node's team")
-        case Contribution() if (
-            message.node == node and message.key == request.key and message.vector.shape == (stage.dimension,)
-        ):
-            return message.vector
-    raise PeerError("wrong-reply", f"{node} answered something else", "look at the node")

@@ -7,9 +7,10 @@ manifest's. Noise: an independent exact discrete Gaussian at the manifest's scal
 Guarantees, in this order (a crash between any two steps leaks and loses nothing):
 
 1. The same attempt with the same inputs gets its stored bytes again; an older one is refused.
-2. The sum is built, checked, noised, and reduced modulo 2^64.
-3. Bytes and cost are committed in one transaction (``node.ledger``).
-4. The bytes are read back from the store, and only those can be sent.
+2. The sum is built, checked, noised, masked, reduced modulo 2^64 and signed.
+3. Bytes, cost and an entry for the audit log are committed in one transaction (``node.ledger``).
+4. The audit log is written and synced.
+5. The bytes are read back from the store, and only those can be sent.
 
 Only this module constructs ``Outgoing``, and a transport carries nothing else.
 """
@@ -23,12 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.errors import DefectError
+from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.study.handshake import Begun, Joined, Testimony
 from safeborders_fed.study.manifest import Manifest, StageTerms
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round
 
+Noise = Callable[[float, int], NDArray[np.int64]]
+"""Scale (grid units) and size to independent samples."""
 _SEAL: Final = object()
 
 
@@ -51,16 +56,31 @@ class Door:
     """The door of one node.
 
     Args:
-        node: The node's name.
+        identity: The node's name and signing key.
         ledger: Where costs and bytes are kept.
+        record: Writes the ledger's outbox to the audit log, durably.
+        noise: The sampler; only a privacy audit passes another.
     """
 
-    def __init__(self, node: str, ledger: Ledger) -> None:
-        self._node = node
+    def __init__(
+        self,
+        identity: Identity,
+        ledger: Ledger,
+        record: Callable[[], None],
+        noise: Noise = discrete_gaussian,
+    ) -> None:
+        self._identity = identity
         self._ledger = ledger
+        self._record = record
+        self._noise = noise
 
     def contribution(
-        self, manifest: Manifest, request: Round, request_hash: str, build: Callable[[], BoundedSum]
+        self,
+        manifest: Manifest,
+        request: Round,
+        request_hash: str,
+        build: Callable[[], BoundedSum],
+        mask: Callable[[], NDArray[np.uint64]],
     ) -> Outgoing:
         """Answers an attempt that the participant found permitted.
 
@@ -69,6 +89,7 @@ class Door:
             request: The attempt.
             request_hash: SHA-256 of the request's bytes: the same attempt with other inputs has another.
             build: Computes the bounded sum; called only if the attempt was not answered before.
+            mask: Gives this node's mask for the attempt, likewise; it raises before anything is charged.
 
         Raises:
             RefusedError: ``attempt-replayed``, ``study-ended``, ``not-reserved``, ``reservation-exhausted``.
@@ -77,13 +98,22 @@ class Door:
         terms = manifest.terms(request.stage)
         stored = self._ledger.stored(request.key, request_hash)
         if stored is None:
-            vector = self._noised(build(), terms)
-            message = Contribution(request.study, request.round, request.attempt, self._node, vector)
+            self._record()  # what a failure kept from the audit log, before the ledger forgets it
+            scale = manifest.share(request.stage, len(request.participants))
+            masks = mask()
+            message = Contribution(
+                study=request.study,
+                round=request.round,
+                attempt=request.attempt,
+                node=self._identity.node,
+                head=self._ledger.head().value,
+                vector=self._noised(build(), terms, scale) + masks,
+            ).signed(self._identity.signing_key)
             stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho)
+        self._record()
         return Outgoing(_SEAL, stored)
 
-    @staticmethod
-    def _noised(total: BoundedSum, terms: StageTerms) -> NDArray[np.uint64]:
+    def _noised(self, total: BoundedSum, terms: StageTerms, scale: float) -> NDArray[np.uint64]:
         if total.values.shape != (terms.dimension,) or total.bound != terms.bound:
             raise DefectError(
                 "wrong-sum",
@@ -91,8 +121,13 @@ class Door:
                 f"not {total.values.size} and {total.bound}",
                 "report this",
             )
-        return (total.values + discrete_gaussian(terms.scale, terms.dimension)).view(np.uint64)
+        return (total.values + self._noise(scale, terms.dimension)).view(np.uint64)
 
     def refusal(self, reason: Reason) -> Outgoing:
         """Says no, with a reason that does not depend on case data."""
-        return Outgoing(_SEAL, Refusal(self._node, reason).encode())
+        return Outgoing(_SEAL, Refusal(self._identity.node, reason).encode())
+
+    @staticmethod
+    def handshake(message: Joined | Testimony | Begun) -> Outgoing:
+        """Lets out what ``node.session`` says before the first round: keys and ledger heads, no case data."""
+        return Outgoing(_SEAL, message.encode())

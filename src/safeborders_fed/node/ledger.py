@@ -10,51 +10,26 @@ Guarantees:
   with other inputs, is refused once a later one, or that one, was stored.
 - Totals per study, per calendar year (UTC) and for the lifetime are checked when a study reserves; open
   reservations count as spent. Costs add across analyses (``privacy.accounting``).
-- Entries are hash-chained and salted (128 bits each, so that a head confirms no guess about others);
-  ``verify`` finds an edit. SQLite runs with WAL and ``synchronous=FULL``: a commit survives a crash.
+- With an open dispute (``node.witnesses``) nothing is reserved or spent until two people settle it.
+- Each charge leaves an entry for the audit log in an outbox, in the same transaction.
+- Everything stands in a hash-chained journal (``node.journal``); ``verify`` finds an edit.
 """
 
 from __future__ import annotations
 
-import secrets
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-from safeborders_fed.errors import ConfigurationError, DefectError, RefusedError
+from safeborders_fed.errors import DefectError, RefusedError
+from safeborders_fed.node.journal import GENESIS, Journal, altered, now
+from safeborders_fed.node.witnesses import Witnesses
 from safeborders_fed.study import canonical
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.messages import Attempt
-
-_GENESIS: Final = "0" * 64
-_SCHEMA: Final = """
-CREATE TABLE study (
-    id TEXT PRIMARY KEY,
-    manifest_hash TEXT NOT NULL,
-    rho_reserved REAL NOT NULL CHECK (rho_reserved > 0),
-    opened TEXT NOT NULL,
-    ended TEXT
-) STRICT;
-CREATE TABLE contribution (
-    study TEXT NOT NULL REFERENCES study(id),
-    round INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    request_hash TEXT NOT NULL,
-    rho REAL NOT NULL CHECK (rho > 0),
-    stored TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    PRIMARY KEY (study, attempt)
-) STRICT;
-CREATE TABLE entry (
-    number INTEGER PRIMARY KEY,
-    content BLOB NOT NULL,
-    head TEXT NOT NULL
-) STRICT;
-PRAGMA user_version = 1;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +49,6 @@ class Totals:
     reserved: float
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Ledger:
     """One node's ledger.
 
@@ -90,54 +61,19 @@ class Ledger:
         ConfigurationError: ``ledger-unreadable``.
     """
 
-    def __init__(self, path: Path, caps: Caps, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, path: Path, caps: Caps, clock: Callable[[], datetime] = now) -> None:
         self._caps = caps
-        self._clock = clock
-        fresh = not path.exists()
-        try:
-            # Rounds may be answered from another thread than the one that opened the ledger, one at a time.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            if fresh:
-                path.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            if not self._db.execute("PRAGMA user_version").fetchone()[0]:
-                with self._transaction():
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
-        except sqlite3.DatabaseError as error:
-            raise ConfigurationError(
-                "ledger-unreadable",
-                f"the ledger {path.name} cannot be read: {error}",
-                "restore the node directory from backup; do not delete the ledger, it guards the budget",
-            ) from error
+        self._journal = Journal(path, clock)
+        self._db = self._journal.db
+        self.witnesses = Witnesses(self._journal)
 
     def close(self) -> None:
         """Closes the database."""
-        self._db.close()
+        self._journal.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def _record(self, kind: str, **facts: str | float) -> None:
-        """Appends an entry to the chain; only inside a transaction."""
-        row = self._db.execute("SELECT number, head FROM entry ORDER BY number DESC LIMIT 1").fetchone()
-        number, head = (row[0] + 1, row[1]) if row else (0, _GENESIS)
-        content = canonical.serialise(
-            {"kind": kind, "at": self._clock().isoformat(), "salt": secrets.token_hex(16), **facts}
-        )
-        self._db.execute(
-            "INSERT INTO entry VALUES (?, ?, ?)",
-            (number, content, canonical.sha256(bytes.fromhex(head) + content)),
-        )
+    def head(self) -> Head:
+        """The journal's head: it stands for all entries so far."""
+        return self._journal.head()
 
     def reserve(self, study: str, manifest_hash: str, rho: float) -> None:
         """Sets a study's whole cost aside. Repeating it for the same manifest changes nothing.
@@ -145,7 +81,8 @@ class Ledger:
         Raises:
             RefusedError: ``budget-exhausted``, ``study-changed`` or ``study-ended``.
         """
-        with self._transaction():
+        with self._journal.transaction():
+            self.witnesses.require_undisputed()
             row = self._db.execute("SELECT manifest_hash, ended FROM study WHERE id = ?", (study,)).fetchone()
             if row is not None:
                 if row[0] != manifest_hash:
@@ -159,12 +96,12 @@ class Ledger:
             self._require_budget(study, rho)
             self._db.execute(
                 "INSERT INTO study VALUES (?, ?, ?, ?, NULL)",
-                (study, manifest_hash, rho, self._clock().isoformat()),
+                (study, manifest_hash, rho, self._journal.clock().isoformat()),
             )
-            self._record("reserve", study=study, manifest=manifest_hash, rho=rho)
+            self._journal.record("reserve", study=study, manifest=manifest_hash, rho=rho)
 
     def _require_budget(self, study: str, rho: float) -> None:
-        year = self.totals(year=self._clock().year)
+        year = self.totals(year=self._journal.clock().year)
         ever = self.totals()
         for name, cap, held in (
             ("study", self._caps.study, 0.0),
@@ -219,7 +156,8 @@ class Ledger:
                 would spend more than it reserved.
         """
         study, round_number, attempt = key
-        with self._transaction():
+        with self._journal.transaction():
+            self.witnesses.require_undisputed()
             row = self._db.execute("SELECT rho_reserved, ended FROM study WHERE id = ?", (study,)).fetchone()
             if row is None:
                 raise RefusedError(
@@ -237,11 +175,16 @@ class Ledger:
                 )
             self._db.execute(
                 "INSERT INTO contribution VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (study, round_number, attempt, request_hash, rho, self._clock().isoformat(), payload),
+                (study, round_number, attempt, request_hash, rho, self._journal.clock().isoformat(), payload),
             )
             digest = canonical.sha256(payload)
-            self._record(
-                "spend", study=study, round=round_number, attempt=attempt, rho=rho, contribution=digest
+            facts = {"study": study, "round": round_number, "attempt": attempt, "rho": rho}
+            self._journal.record("spend", **facts, contribution=digest)
+            # Whoever charges has written all earlier charges to the audit log before (see ``node.door``).
+            self._db.execute("DELETE FROM outbox")
+            self._db.execute(
+                "INSERT INTO outbox VALUES (?, ?)",
+                (f"{study}/{attempt}", canonical.serialise({**facts, "contribution": digest})),
             )
         stored = self.stored(key, request_hash)
         if stored is None:
@@ -250,13 +193,13 @@ class Ledger:
 
     def end(self, study: str) -> None:
         """Puts a study's end on record, which releases what it reserved and did not spend."""
-        with self._transaction():
+        with self._journal.transaction():
             changed = self._db.execute(
                 "UPDATE study SET ended = ? WHERE id = ? AND ended IS NULL",
-                (self._clock().isoformat(), study),
+                (self._journal.clock().isoformat(), study),
             )
             if changed.rowcount:
-                self._record("end", study=study, spent=self._spent_by(study))
+                self._journal.record("end", study=study, spent=self._spent_by(study))
 
     def _spent_by(self, study: str) -> float:
         row = self._db.execute("SELECT total(rho) FROM contribution WHERE study = ?", (study,)).fetchone()
@@ -278,41 +221,58 @@ class Ledger:
         ).fetchone()[0]
         return Totals(float(spent), float(reserved))
 
-    def head(self) -> str:
-        """The chain's head, hexadecimal: it stands for all entries so far."""
-        row = self._db.execute("SELECT head FROM entry ORDER BY number DESC LIMIT 1").fetchone()
-        return str(row[0]) if row else _GENESIS
+    def outbox(self) -> list[tuple[str, dict[str, Any]]]:
+        """Charges since the one before the last: what the audit log may not hold yet. Key and facts."""
+        rows = self._db.execute("SELECT key, content FROM outbox ORDER BY rowid").fetchall()
+        return [(key, canonical.parse(content)) for key, content in rows]
 
-    def verify(self) -> int:
-        """Checks the chain and returns the number of entries.
+    def settle(self, people: Sequence[str], lost_rho: float) -> None:
+        """Settles all open disputes: two people vouch for it, and charge what the lost entries had spent.
+
+        The chain goes on after the furthest number that was witnessed, so that witnesses follow it again and
+        a second old copy is noticed too.
+
+        Args:
+            people: Who vouches; their approvals were checked.
+            lost_rho: What the lost entries had spent at most, charged now.
 
         Raises:
-            ConfigurationError: ``ledger-altered``, naming the first entry that does not fit, or when the
-                contributions on record are not those that the chain charged.
+            RefusedError: ``nothing-to-settle``.
         """
-        head, charged = _GENESIS, []
-        rows = self._db.execute("SELECT number, content, head FROM entry ORDER BY number").fetchall()
-        for expected, (number, content, claimed) in enumerate(rows):
-            head = canonical.sha256(bytes.fromhex(head) + content)
-            if number != expected or head != claimed:
-                raise _altered(f"entry {expected} does not fit the one before it")
-            facts = canonical.parse(content)
+        if not (math.isfinite(lost_rho) and lost_rho >= 0):
+            raise RefusedError("bad-rho", f"a loss of rho {lost_rho!r} cannot be charged", "give 0 or more")
+        with self._journal.transaction():
+            resume = self.witnesses.settle()
+            self._journal.record("reconcile", resume=resume, people=list(people), rho=lost_rho)
+            if lost_rho > 0:
+                self._charge_loss(f"reconciled at entry {resume}", lost_rho)
+
+    def _charge_loss(self, study: str, rho: float) -> None:
+        at = self._journal.clock().isoformat()
+        self._db.execute("INSERT INTO study VALUES (?, ?, ?, ?, ?)", (study, GENESIS, rho, at, at))
+        self._db.execute(
+            "INSERT INTO contribution VALUES (?, 0, 0, ?, ?, ?, ?)", (study, GENESIS, rho, at, b"")
+        )
+        digest = canonical.sha256(b"")
+        self._journal.record("spend", study=study, round=0, attempt=0, rho=rho, contribution=digest)
+
+    def verify(self) -> int:
+        """Checks the journal and the contributions on record; the number of entries.
+
+        Raises:
+            ConfigurationError: ``ledger-altered``.
+        """
+        charged, count = [], 0
+        for facts in self._journal.entries():
+            count += 1
             if facts["kind"] == "spend":
                 charged.append((facts["study"], facts["attempt"], facts["rho"], facts["contribution"]))
         found = [
             (study, attempt, rho, canonical.sha256(payload))
             for study, attempt, rho, payload in self._db.execute(
-                "SELECT study, attempt, rho, payload FROM contribution ORDER BY stored, study, attempt"
+                "SELECT study, attempt, rho, payload FROM contribution"
             )
         ]
         if sorted(charged) != sorted(found):
-            raise _altered("contributions are not those that its entries charged")
-        return len(rows)
-
-
-def _altered(what: str) -> ConfigurationError:
-    return ConfigurationError(
-        "ledger-altered",
-        f"the ledger was altered: {what}",
-        "stop the node, keep the file as evidence and restore from backup",
-    )
+            raise altered("contributions are not those that its entries charged")
+        return count

@@ -12,20 +12,29 @@ Guarantees:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Stage
 from safeborders_fed.cases.encoding import merge
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError
-from safeborders_fed.node.door import Door, Outgoing
+from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.audit_chain import Operation
+from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.door import Door, Noise, Outgoing
+from safeborders_fed.node.identity import Identity
+from safeborders_fed.node.journal import now
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum
+from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study import canonical
+from safeborders_fed.study.handshake import Begin, Join, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
 
@@ -43,6 +52,8 @@ _REASONS: Final = {
     "budget-exhausted": Reason.BUDGET,
     "reservation-exhausted": Reason.BUDGET,
     "policy": Reason.POLICY,
+    "ledger-disputed": Reason.LEDGER,
+    "too-few-witnesses": Reason.LEDGER,
 }
 
 
@@ -52,52 +63,75 @@ class _Study:
 
     manifest: Manifest
     manifest_hash: str
+    session: Session
     analysis: Analysis[Any, Any, Any]
     snapshot: str
     prepared: Any = None
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 class Participant:
     """A node that takes part in studies.
 
     Args:
-        node: The node's name, such as ``BG``.
+        identity: The node's name, signing key and accepted keys.
         store: Its case store.
         ledger: Its ledger.
         policy: What it permits.
-        today: Gives the date, UTC (tests inject it).
+        approvers: The people enrolled at the node.
+        audit_log: Where every approval and contribution is written.
+        clock: Gives the time, UTC (tests inject it).
+        noise: The sampler; only a privacy audit passes another.
     """
 
     def __init__(
         self,
         *,
-        node: str,
+        identity: Identity,
         store: CaseStore,
         ledger: Ledger,
         policy: Policy,
-        today: Callable[[], date] = _today,
+        approvers: Collection[Approver],
+        audit_log: AuditLog,
+        clock: Callable[[], datetime] = now,
+        noise: Noise = discrete_gaussian,
     ) -> None:
-        self.node = node
+        self.node = identity.node
+        self._identity = identity
         self._store = store
         self._ledger = ledger
         self._policy = policy
-        self._today = today
-        self._door = Door(node, ledger)
+        self._approvers = approvers
+        self._audit_log = audit_log
+        self._clock = clock
+        self._door = Door(identity, ledger, self._record_charges, noise)
         self._studies: dict[str, _Study] = {}
+        self._record_charges()  # those that a crash kept from the audit log
 
-    def approve(self, manifest: Manifest) -> None:
-        """Takes a study on: checks it, holds it against the policy and reserves its cost.
+    def _record_charges(self) -> None:
+        """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
+        for key, facts in self._ledger.outbox():
+            self._audit_log.append_if_new(
+                key, Operation.CONTRIBUTE, who=self.node, why=f"study {facts['study']}", details=facts
+            )
+
+    def approve(self, manifest: Manifest, approvals: Sequence[Approval]) -> None:
+        """Takes a study on: checks it, holds it against policy and approvals, and reserves its cost.
 
         Raises:
-            RefusedError: when the manifest contradicts itself, or policy or budget say no.
+            RefusedError: when the manifest contradicts itself, policy or budget say no, or not enough of this
+                node's approvers have signed its hash.
             ConfigurationError: ``no-cases``, when the store holds no snapshot.
         """
         manifest.check()
-        self._policy.check(manifest, node=self.node, max_victims=self._store.max_victims, today=self._today())
+        if manifest.roster_hash != self._identity.roster_hash:
+            raise RefusedError(
+                "wrong-roster",
+                f"study {manifest.id!r} is for another roster than the one accepted here",
+                "accept the new roster with two approvers, or have the study drafted again",
+            )
+        self._policy.check(
+            manifest, node=self.node, max_victims=self._store.max_victims, today=self._clock().date()
+        )
         snapshot = self._store.latest_snapshot()
         if snapshot is None:
             raise ConfigurationError(
@@ -106,18 +140,39 @@ class Participant:
                 "import a case file with `safeborders node import`",
             )
         digest = manifest.hash()
+        counted = require_approvals(
+            approvals,
+            subject="study",
+            subject_hash=digest,
+            approvers=self._approvers,
+            needed=self._policy.approvals_needed,
+            now=self._clock(),
+        )
         self._ledger.reserve(manifest.id, digest, manifest.rho)
-        self._studies[manifest.id] = _Study(manifest, digest, manifest.build_analysis(), snapshot)
+        self._audit_log.append(
+            Operation.APPROVE,
+            who=", ".join(approval.name for approval in counted),
+            why=manifest.purpose,
+            details={"study": manifest.id, "manifest": digest, "rho": manifest.rho, "snapshot": snapshot},
+        )
+        session = Session(manifest, digest, self._identity, self._ledger)
+        self._studies[manifest.id] = _Study(manifest, digest, session, manifest.build_analysis(), snapshot)
 
     def end(self, study: str) -> None:
         """Ends a study: releases what it did not spend, and forgets its data."""
         self._ledger.end(study)
+        self._audit_log.append(
+            Operation.STUDY_END,
+            who=self.node,
+            why="the study has ended",
+            details={"study": study, "spent": self._ledger.totals(study=study).spent},
+        )
         self._studies.pop(study, None)
 
     def answer(self, data: bytes) -> Outgoing:
         """Answers the bytes of a request. Never raises for what a request or the case data hold."""
         try:
-            return self._contribute(_round(data), canonical.sha256(data))
+            return self._reply(data)
         except SafeBordersError as error:
             LOG.warning("refused: %s", error)
             reason = Reason.MALFORMED if isinstance(error, PeerError) else _REASONS.get(error.code)
@@ -126,20 +181,37 @@ class Participant:
             LOG.exception("defect while answering a request")
             return self._door.refusal(Reason.UNAVAILABLE)
 
-    def _contribute(self, request: Round, request_hash: str) -> Outgoing:
-        study = self._studies.get(request.study)
-        if study is None or study.manifest_hash != request.manifest_hash:
+    def _reply(self, data: bytes) -> Outgoing:
+        match decode(data):
+            case Round() as request:
+                return self._contribute(request, canonical.sha256(data))
+            case Join() as join:
+                return self._door.handshake(self._study(join.study, join.manifest_hash).session.join())
+            case Witness() as witness:
+                return self._door.handshake(self._study(witness.study).session.witness(witness))
+            case Begin() as begin:
+                return self._door.handshake(self._study(begin.study).session.begin(begin))
+        raise _malformed("it is not a request")
+
+    def _study(self, study: str, manifest_hash: str | None = None) -> _Study:
+        found = self._studies.get(study)
+        if found is None or manifest_hash not in {None, found.manifest_hash}:
             raise RefusedError(
                 "not-approved",
-                f"study {request.study!r} is not approved here with that manifest",
+                f"study {study!r} is not approved here with that manifest",
                 "publish it, and let each node approve it",
             )
+        return found
+
+    def _contribute(self, request: Round, request_hash: str) -> Outgoing:
+        study = self._study(request.study, request.manifest_hash)
         manifest = study.manifest
-        if self._today() > manifest.expires:
+        if self._clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {manifest.id!r} has expired", "draft it again")
         stage = _stage_of_round(study.analysis, request)
         self._check_participants(manifest, request)
         _check_broadcast(study.analysis, request)
+        study.session.require_begun()
 
         def build() -> BoundedSum:
             if study.prepared is None:
@@ -147,7 +219,10 @@ class Participant:
                 study.prepared = study.analysis.prepare(merge(self._store.cases(study.snapshot), fields))
             return study.analysis.contribute(study.prepared, stage, request.broadcast, manifest.max_victims)
 
-        return self._door.contribution(manifest, request, request_hash, build)
+        def mask() -> NDArray[np.uint64]:
+            return study.session.mask(request, stage.dimension)
+
+        return self._door.contribution(manifest, request, request_hash, build, mask)
 
     def _check_participants(self, manifest: Manifest, request: Round) -> None:
         named = request.participants
@@ -155,13 +230,6 @@ class Participant:
             raise _malformed("its participants are not a sorted subset of the study's")
         if self.node not in named or len(named) < manifest.minimum_participants:
             raise _malformed("this node is not among its participants, or they are too few")
-
-
-def _round(data: bytes) -> Round:
-    request = decode(data)
-    if not isinstance(request, Round):
-        raise _malformed("it is not a round")
-    return request
 
 
 def _stage_of_round(analysis: Analysis[Any, Any, Any], request: Round) -> Stage:

@@ -31,6 +31,7 @@ class Policy(BaseModel):
         epsilon_lifetime: Largest epsilon, at ``delta``, of all studies ever.
         delta: The delta at which the caps are stated; a study with a larger delta is refused.
         minimum_participants: Fewest nodes that must take part.
+        approvals_needed: How many different people must approve a study; fewer than two only by policy.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,6 +43,7 @@ class Policy(BaseModel):
     epsilon_lifetime: _Epsilon
     delta: float = Limit(gt=0, le=1e-5)
     minimum_participants: int = Limit(ge=2)
+    approvals_needed: int = Limit(default=2, ge=1)
 
     def caps(self) -> Caps:
         """The caps in rho, which add."""

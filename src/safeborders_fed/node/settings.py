@@ -10,18 +10,27 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.approvers import approvers_from_bytes
+from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.identity import Identity, load_signing_key, save_signing_key
+from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.study.accepted_keys import AcceptedKeys
 
 SETTINGS_FILE: Final = "node.toml"
 LEDGER_FILE: Final = "ledger.sqlite"
+AUDIT_FILE: Final = "audit.jsonl"
+ROSTER_FILE: Final = "accepted-keys.json"
+APPROVERS_FILE: Final = "approvers.json"
 _TEMPLATE: Final = """\
 # Settings of one node. Keep this file with the node; it holds no secret.
 
@@ -31,6 +40,9 @@ country = "{country}"
 # The file with the node's secrets: outside this directory, readable by the node's user only (mode 600).
 # Back it up apart from the data: without it the case store cannot be opened by anybody.
 key_file = {key_file}
+
+# The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
+signing_key_file = {signing_key_file}
 
 # The directory of the encrypted case store, relative to this file.
 store = "store"
@@ -63,6 +75,7 @@ class NodeSettings(BaseModel):
         home: The directory that holds ``node.toml``.
         country: The member state of the node.
         key_file: Where its secrets are; absolute, or relative to ``home``.
+        signing_key_file: Where its signing key is, likewise.
         store: Where its case store is, relative to ``home``.
         policy: What it permits; without one it takes part in nothing.
     """
@@ -72,6 +85,7 @@ class NodeSettings(BaseModel):
     home: Path
     country: Country
     key_file: Annotated[Path, Field(strict=False)]
+    signing_key_file: Annotated[Path, Field(strict=False)]
     store: Annotated[Path, Field(strict=False)]
     policy: Policy | None = None
 
@@ -106,6 +120,7 @@ class NodeSettings(BaseModel):
                 "mend that key; `safeborders node init` writes a file with all of them",
             ) from error
         check_outside(settings.key_path, settings.home)
+        check_outside(settings.home / settings.signing_key_file, settings.home)
         return settings
 
     @property
@@ -126,16 +141,50 @@ class NodeSettings(BaseModel):
         """The node, ready to take part in studies.
 
         Raises:
-            ConfigurationError: ``no-policy``; or as NodeKeys.load, CaseStore.open and Ledger.
+            ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; or as NodeKeys.load,
+                CaseStore.open, Ledger and AuditLog.
+            RefusedError: a key of the roster has expired.
         """
         if self.policy is None:
+            raise no_policy(self.home)
+        key = load_signing_key(self.home / self.signing_key_file)
+        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        approvers = approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", "enrolled approvers"))
+        return Participant(
+            identity=Identity.from_accepted(self.country, key, accepted, now().date()),
+            store=self.open_store(),
+            ledger=self.open_ledger(),
+            policy=self.policy,
+            approvers=approvers,
+            audit_log=AuditLog(self.home / AUDIT_FILE, key, self.country),
+        )
+
+    def open_ledger(self) -> Ledger:
+        """The node's ledger under its policy's caps.
+
+        Raises:
+            ConfigurationError: ``no-policy`` or as Ledger.
+        """
+        if self.policy is None:
+            raise no_policy(self.home)
+        return Ledger(self.home / LEDGER_FILE, self.policy.caps())
+
+    def _document(self, name: str, code: str, what: str) -> bytes:
+        try:
+            return (self.home / name).read_bytes()
+        except OSError as error:
             raise ConfigurationError(
-                "no-policy",
-                f"{self.home / SETTINGS_FILE} has no [policy]",
-                "decide what this node permits and write it there; nothing is permitted by default",
-            )
-        ledger = Ledger(self.home / LEDGER_FILE, self.policy.caps())
-        return Participant(node=self.country, store=self.open_store(), ledger=ledger, policy=self.policy)
+                code, f"{self.home / name} cannot be read: {error.strerror}", f"the node needs {what} there"
+            ) from error
+
+
+def no_policy(home: Path) -> ConfigurationError:
+    """The error for a node that permits nothing."""
+    return ConfigurationError(
+        "no-policy",
+        f"{home / SETTINGS_FILE} has no [policy]",
+        "decide what this node permits and write it there; nothing is permitted by default",
+    )
 
 
 def check_outside(key_file: Path, home: Path) -> None:
@@ -150,6 +199,11 @@ def check_outside(key_file: Path, home: Path) -> None:
             f"the key file {key_file} lies inside the node's directory {home}",
             "choose a path elsewhere, best on a medium of its own, so that a copied disk opens nothing",
         )
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
@@ -175,9 +229,12 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
             )
         keys = NodeKeys.generate()
         keys.save(key_file)
+        signing_key_file = key_file.with_name(f"{key_file.name}.signing")
+        save_signing_key(Ed25519PrivateKey.generate(), signing_key_file)
         CaseStore.create(home / "store", keys, max_victims)
-        quoted = '"' + str(key_file).replace("\\", "\\\\").replace('"', '\\"') + '"'
-        text = _TEMPLATE.format(country=country, key_file=quoted)
+        text = _TEMPLATE.format(
+            country=country, key_file=_quoted(key_file), signing_key_file=_quoted(signing_key_file)
+        )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:

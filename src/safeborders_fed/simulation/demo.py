@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from safeborders_fed.analyses.logistic import Logistic
 from safeborders_fed.cases.contract import features
@@ -22,6 +22,7 @@ from safeborders_fed.cases.encoding import target_field
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import DataError, UsageError
 from safeborders_fed.privacy import accounting
+from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.simulation.evaluation import Comparison, compare
 from safeborders_fed.simulation.nodes import (
     MAX_VICTIMS,
@@ -34,6 +35,7 @@ from safeborders_fed.simulation.nodes import (
 )
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.roster import Roster
 from safeborders_fed.transport.in_process import run_in_process
 
 HELD_OUT_PERCENT: Final = 25
@@ -63,6 +65,7 @@ class Options:
         scale: Size of the synthetic files, 1 for the full size.
         epsilon: What training and tables may cost together, at ``delta``.
         rounds: Rounds of gradient descent.
+        trust: ``masked`` (sums only are seen, noise is shared) or ``local`` (each node adds all of it).
         target: Label to learn; by default actual victims, or sexual exploitation where a mapping gives every
             row the same trafficking status.
         cases: A case file instead of the synthetic ones, with ``mapping`` and ``node_column``.
@@ -74,6 +77,7 @@ class Options:
     epsilon: float = 3.0
     delta: float = 1e-6
     rounds: int = 40
+    trust: Literal["masked", "local"] = "masked"
     target: str | None = None
     cases: Path | None = None
     mapping: Path | None = None
@@ -126,16 +130,18 @@ def run(options: Options, progress: Progress) -> Result:
     allowed = policy(options.epsilon, options.delta, {"logistic", "trends"}, len(files))
     with _timed(seconds, "import"):
         progress.begin("import", len(files))
-        nodes = [start_node(file, options.out / "nodes", allowed, progress.advance) for file in files]
-    names = sorted(node.name for node in nodes)
+        ceremony = hold([file.node for file in files])
+        nodes = [
+            start_node(file, options.out / "nodes", allowed, ceremony, progress.advance) for file in files
+        ]
     target = options.target or _default_target(files)
     rho = accounting.rho_for(options.epsilon, options.delta)
     with _timed(seconds, "train"):
-        wish = _training_wish(options, target, files, names, rho * TRAINING_SHARE)
-        training = _study(wish, nodes, progress, "train")
+        wish = _training_wish(options, target, files, ceremony.roster, rho * TRAINING_SHARE)
+        training = _study(wish, nodes, ceremony, progress, "train")
     with _timed(seconds, "tables"):
-        wish = _tables_wish(options, files, names, rho * (1 - TRAINING_SHARE) * (1 - 1e-9))
-        tables = _study(wish, nodes, progress, "tables")
+        wish = _tables_wish(options, files, ceremony.roster, rho * (1 - TRAINING_SHARE) * (1 - 1e-9))
+        tables = _study(wish, nodes, ceremony, progress, "tables")
     with _timed(seconds, "compare"):
         analysis = training.manifest.build_analysis()
         if not isinstance(analysis, Logistic):
@@ -201,9 +207,7 @@ def _expiry() -> Any:
     return (datetime.now(UTC) + timedelta(days=1)).date()
 
 
-def _training_wish(
-    options: Options, target: str, files: list[CaseFile], names: list[str], rho: float
-) -> Wish:
+def _training_wish(options: Options, target: str, files: list[CaseFile], roster: Roster, rho: float) -> Wish:
     return Wish(
         id="demo-detection",
         purpose="Show that a detection model can be trained without any case record leaving its state.",
@@ -215,7 +219,9 @@ def _training_wish(
             "rounds": options.rounds,
             "held_out": HELD_OUT_PERCENT,
         },
-        participants=names,
+        participants=tuple(roster.keys()),
+        roster_hash=roster.hash(),
+        trust=options.trust,
         rho=rho,
         delta=options.delta,
         expires=_expiry(),
@@ -223,7 +229,7 @@ def _training_wish(
     )
 
 
-def _tables_wish(options: Options, files: list[CaseFile], names: list[str], rho: float) -> Wish:
+def _tables_wish(options: Options, files: list[CaseFile], roster: Roster, rho: float) -> Wish:
     return Wish(
         id="demo-trends",
         purpose="Show trend tables over all states with honest error margins.",
@@ -233,7 +239,9 @@ def _tables_wish(options: Options, files: list[CaseFile], names: list[str], rho:
             "first_year": min(file.mapping.period.first for file in files),
             "last_year": max(file.mapping.period.last for file in files),
         },
-        participants=names,
+        participants=tuple(roster.keys()),
+        roster_hash=roster.hash(),
+        trust=options.trust,
         rho=rho,
         delta=options.delta,
         expires=_expiry(),
@@ -242,11 +250,13 @@ def _tables_wish(options: Options, files: list[CaseFile], names: list[str], rho:
     )
 
 
-def _study(wish: Wish, nodes: list[LocalNode], progress: Progress, step: str) -> StudyDone:
+def _study(
+    wish: Wish, nodes: list[LocalNode], ceremony: Ceremony, progress: Progress, step: str
+) -> StudyDone:
     """Drafts a study, has every node approve it, runs it and ends it."""
     manifest = draft(wish)
     for node in nodes:
-        node.participant.approve(manifest)
+        node.participant.approve(manifest, ceremony.approvals(node.name, manifest))
     progress.begin(step, sum(stage.rounds for stage in manifest.stages))
 
     def watch(done: RoundDone) -> None:
@@ -259,7 +269,9 @@ def _study(wish: Wish, nodes: list[LocalNode], progress: Progress, step: str) ->
     outcomes: list[Outcome] = []
     run_in_process(
         [node.participant for node in nodes],
-        lambda federation: outcomes.append(StudyRun(manifest, federation, watch).run()),
+        lambda federation: outcomes.append(
+            StudyRun(manifest, federation, ceremony.roster.keys(), watch).run()
+        ),
     )
     for node in nodes:
         node.participant.end(manifest.id)

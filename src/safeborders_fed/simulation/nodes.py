@@ -21,9 +21,12 @@ from safeborders_fed.cases.split import split_file
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.cases.synthetic import generate
 from safeborders_fed.errors import DataError
+from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.settings import AUDIT_FILE, LEDGER_FILE
+from safeborders_fed.simulation.ceremony import Ceremony
 
 MAX_VICTIMS: Final = 2_000_000
 SMALLEST_FEDERATION: Final = 3
@@ -104,7 +107,11 @@ def policy(epsilon: float, delta: float, analyses: set[str], participants: int) 
 
 
 def start_node(
-    file: CaseFile, directory: Path, allowed: Policy, progress: Callable[[str], None]
+    file: CaseFile,
+    directory: Path,
+    allowed: Policy,
+    ceremony: Ceremony,
+    progress: Callable[[str], None],
 ) -> LocalNode:
     """Sets a node up from nothing and imports its file.
 
@@ -117,7 +124,15 @@ def start_node(
     store = CaseStore.create(home / "cases", keys, MAX_VICTIMS)
     report = import_file(file.path, file.mapping, store)
     progress(file.node)
-    ledger = Ledger(home / "ledger.sqlite", allowed.caps())
-    participant = Participant(node=file.node, store=store, ledger=ledger, policy=allowed)
+    ledger = Ledger(home / LEDGER_FILE, allowed.caps())
+    identity = ceremony.identities[file.node]
+    participant = Participant(
+        identity=identity,
+        store=store,
+        ledger=ledger,
+        policy=allowed,
+        approvers=ceremony.people[file.node].enrolled,
+        audit_log=AuditLog(home / AUDIT_FILE, identity.signing_key, file.node),
+    )
     victims = len(set(store.cases()["victim"].to_pylist()))
     return LocalNode(file.node, store, participant, ledger, report, victims)

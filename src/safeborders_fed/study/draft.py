@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import safeborders_fed
 from safeborders_fed.analyses.registry import build
@@ -30,10 +31,12 @@ class Wish:
     analysis: str
     parameters: dict[str, Any]
     participants: Sequence[str]
+    roster_hash: str
     rho: float
     delta: float
     expires: date
     max_victims: int
+    trust: Literal["masked", "local"] = "masked"
     retries: int = 2
     tolerated_colluders: int = 1
     minimum_participants: int | None = None
@@ -51,24 +54,24 @@ def draft(wish: Wish) -> Manifest:
     # Retries cost what the dearest stage costs a round: scale all shares so that everything fits.
     dearest = max(shape.share / shape.rounds for shape in shapes)
     unit = wish.rho / (sum(shape.share for shape in shapes) + wish.retries * dearest) * (1 - 1e-11)
+    participants = tuple(sorted(wish.participants))
+    # With all participants each scale is smallest, so the correction for discreteness is largest.
+    holders = 1 if wish.trust == "local" else max(1, len(participants) - wish.tolerated_colluders)
     stages = []
     for shape in shapes:
-        scale = accounting.scale_for(
-            rho=unit * shape.share / shape.rounds, bound=shape.bound, holders=1, dimension=shape.dimension
-        )
-        rho = accounting.round_cost(bound=shape.bound, scale=scale, holders=1, dimension=shape.dimension)
+        rho = unit * shape.share / shape.rounds
+        scale = accounting.scale_for(rho=rho, bound=shape.bound, holders=holders, dimension=shape.dimension)
         stages.append(
             StageTerms(
                 name=shape.name,
                 rounds=shape.rounds,
                 dimension=shape.dimension,
                 bound=shape.bound,
-                scale=scale,
+                sigma=scale * math.sqrt(holders) * (1 + 1e-9),  # beyond rounding for any number of holders
                 rho=rho,
             )
         )
     rho = total_cost(tuple(stages), wish.retries)
-    participants = tuple(sorted(wish.participants))
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         id=wish.id,
@@ -81,7 +84,8 @@ def draft(wish: Wish) -> Manifest:
         participants=participants,
         minimum_participants=wish.minimum_participants or len(participants) // 2 + 1,
         tolerated_colluders=wish.tolerated_colluders,
-        trust="local",
+        trust=wish.trust,
+        roster_hash=wish.roster_hash,
         stages=tuple(stages),
         retries=wish.retries,
         rho=rho,

@@ -43,7 +43,8 @@ class StageTerms(BaseModel):
         rounds: Rounds of the stage.
         dimension: Coordinates of each contribution.
         bound: L2 sensitivity in grid units.
-        scale: Scale of the discrete Gaussian that each node adds, grid units.
+        sigma: Standard deviation of the noise that an adversary cannot subtract, grid units: the square root
+            of the holders times the scale that each of them adds.
         rho: Cost of one round.
     """
 
@@ -53,7 +54,7 @@ class StageTerms(BaseModel):
     rounds: int = Limit(ge=1, le=10_000)
     dimension: int = Limit(ge=1, le=50_000_000)
     bound: int = Limit(ge=1)
-    scale: float = Limit(gt=0)
+    sigma: float = Limit(gt=0)
     rho: float = Limit(gt=0)
 
 
@@ -80,7 +81,8 @@ class Manifest(BaseModel):
     participants: tuple[NodeName, ...] = Limit(min_length=1, max_length=64)
     minimum_participants: int = Limit(ge=1)
     tolerated_colluders: int = Limit(ge=0)
-    trust: Literal["local"]
+    trust: Literal["masked", "local"]
+    roster_hash: Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
     stages: tuple[StageTerms, ...] = Limit(min_length=1)
     retries: int = Limit(ge=0, le=100)
     rho: float = Limit(gt=0)
@@ -91,10 +93,17 @@ class Manifest(BaseModel):
     software_version: str
     expires: date
 
-    @property
-    def holders(self) -> int:
-        """Independent noise shares certainly present in what an adversary sees (``h``)."""
-        return 1
+    def holders(self, participants: int) -> int:
+        """Independent noise shares certainly present in what an adversary sees (``h``).
+
+        Masked, the coordinator sees sums only and up to ``tolerated_colluders`` participants can subtract
+        their own shares. In trust mode local it sees each node's vector, so each share must suffice alone.
+        """
+        return 1 if self.trust == "local" else participants - self.tolerated_colluders
+
+    def share(self, stage: str, participants: int) -> float:
+        """Scale of the discrete Gaussian that each of so many participants adds, grid units."""
+        return self.terms(stage).sigma / math.sqrt(self.holders(participants))
 
     def hash(self) -> str:
         """SHA-256 of the canonical form."""
@@ -109,11 +118,8 @@ class Manifest(BaseModel):
         return build(self.analysis, self.parameters)
 
     def noise(self, stage: str, participants: int) -> float:
-        """Standard deviation of the noise in a private sum of so many participants, grid units.
-
-        In trust mode local each adds the whole noise, so the sum holds ``scale sqrt(participants)``.
-        """
-        return self.terms(stage).scale * math.sqrt(participants)
+        """Standard deviation of the noise really present in a private sum of so many participants."""
+        return self.share(stage, participants) * math.sqrt(participants)
 
     def setting(self) -> Setting:
         """Public quantities for the coordinator's rules."""
@@ -147,16 +153,38 @@ class Manifest(BaseModel):
         _require(len(set(self.participants)) == len(self.participants), "a participant is named twice")
         _require(list(self.participants) == sorted(self.participants), "participants are not in order")
         _require(self.minimum_participants <= len(self.participants), "more participants needed than named")
+        self._check_holders()
         for entry in self.stages:
-            cost = accounting.round_cost(
-                bound=entry.bound, scale=entry.scale, holders=self.holders, dimension=entry.dimension
+            _require(
+                entry.rho >= self.round_cost(entry), f"stage {entry.name} claims less than its noise costs"
             )
-            _require(entry.rho >= cost, f"stage {entry.name} claims a lower cost than its noise has")
             worst = self.max_victims * entry.bound * len(self.participants)
-            spread = 20 * entry.scale * math.sqrt(len(self.participants))
+            spread = 20 * self.noise(entry.name, len(self.participants))
             _require(worst + spread < LARGEST_TOTAL, f"sums of stage {entry.name} could exceed 62 bits")
         _require(self.rho >= total_cost(self.stages, self.retries), "rho is below the sum of its rounds")
         _require(self.epsilon >= accounting.epsilon(self.rho, self.delta), "epsilon is below that of its rho")
+
+    def _check_holders(self) -> None:
+        _require(self.minimum_participants > len(self.participants) // 2, "half of the participants could do")
+        if self.trust == "masked":
+            _require(
+                self.tolerated_colluders >= 1, "each node knows its own noise: tolerate at least 1 colluder"
+            )
+            fewest = self.holders(self.minimum_participants)
+            _require(fewest >= 2, "its fewest participants leave less than 2 holders of noise")
+
+    def round_cost(self, terms: StageTerms) -> float:
+        """Rho of one round of a stage at the most expensive permitted number of participants."""
+        counts = range(self.minimum_participants, len(self.participants) + 1)
+        return max(
+            accounting.round_cost(
+                bound=terms.bound,
+                scale=terms.sigma / math.sqrt(self.holders(count)),
+                holders=self.holders(count),
+                dimension=terms.dimension,
+            )
+            for count in counts
+        )
 
 
 def total_cost(stages: tuple[StageTerms, ...], retries: int) -> float:

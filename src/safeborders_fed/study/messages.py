@@ -4,28 +4,27 @@ Guarantees:
 
 - A message is a length-prefixed canonical JSON header followed by raw little-endian arrays that the header
   names. ``decode`` accepts only what ``encode`` writes, and says what is wrong without echoing content.
-- What a node sends is a ``Contribution`` or a ``Refusal``, nothing else. A refusal carries one code of a
-  fixed list that data never decides. The length of a contribution follows from the manifest alone.
+- What a node sends of its case data is a ``Contribution``, nothing else; besides it sends a ``Refusal`` or an
+  answer of ``study.handshake``. A refusal carries one code of a fixed list that data never decides. The
+  length of a contribution follows from the manifest alone.
+- A contribution is signed over all of it.
 """
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from safeborders_fed.errors import PeerError
-from safeborders_fed.study import canonical
-
-PROTOCOL: Final = 1
-_MAGIC: Final = b"SBF1"
-_LARGEST_HEADER: Final = 2**20
-_LARGEST_ARRAY: Final = 2**29
-_DTYPES: Final = {"f8": np.dtype("<f8"), "u8": np.dtype("<u8")}
+from safeborders_fed.masking.keys import SignedKey
+from safeborders_fed.masking.signing import Purpose, sign, verify
+from safeborders_fed.study import canonical, wire
+from safeborders_fed.study.handshake import Handshake, is_handshake, parse_handshake
 
 Attempt = tuple[str, int, int]
 """Study, round and attempt: what an answer belongs to."""
@@ -40,6 +39,8 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     MALFORMED = "malformed"
     REPLAYED = "replayed"
+    LEDGER = "ledger"
+    """The ledger's past does not fit what others witnessed, or too few witnesses were shown."""
     UNAVAILABLE = "unavailable"
 
 
@@ -54,6 +55,7 @@ class Round:
         round: Counts from 0 over all stages.
         attempt: Counts from 0 over the whole study, and only grows.
         participants: Nodes that take part in this attempt, sorted.
+        keys: Their study keys in the same order; empty in trust mode local.
         broadcast: Named float64 arrays.
     """
 
@@ -63,6 +65,7 @@ class Round:
     round: int
     attempt: int
     participants: tuple[str, ...]
+    keys: tuple[SignedKey, ...]
     broadcast: dict[str, NDArray[np.float64]]
 
     @property
@@ -80,23 +83,32 @@ class Round:
             "round": self.round,
             "attempt": self.attempt,
             "participants": list(self.participants),
+            "keys": [key.to_json() for key in self.keys],
         }
-        return _encode(header, self.broadcast)
+        return wire.encode(header, self.broadcast)
+
+    def broadcast_hash(self) -> str:
+        """SHA-256 of the broadcast's bytes, with names, types and shapes: what masks are bound to."""
+        return canonical.sha256(wire.encode({"type": "broadcast"}, self.broadcast))
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """A node answers: its bounded sum with noise, modulo 2^64.
+    """A node answers: its bounded sum with noise and, in masked mode, masks, modulo 2^64.
 
     Attributes:
+        head: The node's ledger head before this attempt was charged.
         vector: uint64, shape (dimension,).
+        signature: By the node, over all other fields.
     """
 
     study: str
     round: int
     attempt: int
     node: str
+    head: str
     vector: NDArray[np.uint64]
+    signature: str = ""
 
     @property
     def key(self) -> Attempt:
@@ -111,8 +123,21 @@ class Contribution:
             "round": self.round,
             "attempt": self.attempt,
             "node": self.node,
+            "head": self.head,
+            "signature": self.signature,
         }
-        return _encode(header, {"vector": self.vector})
+        return wire.encode(header, {"vector": self.vector})
+
+    def _digest(self) -> bytes:
+        return hashlib.sha256(replace(self, signature="").encode()).digest()
+
+    def signed(self, key: Ed25519PrivateKey) -> Contribution:
+        """The same, signed."""
+        return replace(self, signature=sign(key, Purpose.CONTRIBUTION, self._digest()))
+
+    def check(self, public: str) -> None:
+        """Raises PeerError ``bad-signature`` if the node's key did not sign it."""
+        verify(public, Purpose.CONTRIBUTION, self._digest(), self.signature)
 
 
 @dataclass(frozen=True)
@@ -124,22 +149,10 @@ class Refusal:
 
     def encode(self) -> bytes:
         """The bytes of the message."""
-        return _encode({"type": "refusal", "node": self.node, "reason": self.reason.value}, {})
+        return wire.encode({"type": "refusal", "node": self.node, "reason": self.reason.value}, {})
 
 
-Message = Round | Contribution | Refusal
-
-
-def _encode(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
-    names = sorted(arrays)
-    described, buffers = [], []
-    for name in names:
-        array = arrays[name]
-        code = "u8" if array.dtype == np.uint64 else "f8"
-        described.append([name, code, list(array.shape)])
-        buffers.append(np.ascontiguousarray(array, dtype=_DTYPES[code]).tobytes())
-    text = canonical.serialise({**header, "protocol": PROTOCOL, "arrays": described})
-    return b"".join([_MAGIC, struct.pack("<I", len(text)), text, *buffers])
+Message = Round | Contribution | Refusal | Handshake
 
 
 def decode(data: bytes) -> Message:
@@ -148,63 +161,22 @@ def decode(data: bytes) -> Message:
     Raises:
         PeerError: ``malformed-message`` or ``wrong-protocol``.
     """
-    header, arrays = _open(data)
+    header, arrays = wire.open_message(data)
     try:
         message = _message(header, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise _malformed(f"a field is missing or wrong ({type(error).__name__})") from error
+        raise wire.malformed(f"a field is missing or wrong ({type(error).__name__})") from error
     if message.encode() != data:
-        raise _malformed("other bytes would stand for the same message")
+        raise wire.malformed("other bytes would stand for the same message")
     return message
 
 
-def _open(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    if len(data) < 8 or data[:4] != _MAGIC:
-        raise _malformed("it does not begin as one")
-    (length,) = struct.unpack("<I", data[4:8])
-    if length > _LARGEST_HEADER or 8 + length > len(data):
-        raise _malformed("its header is cut off")
-    header = canonical.load(data[8 : 8 + length])  # that it is canonical follows from encoding it again
-    if not isinstance(header, dict) or header.get("protocol") != PROTOCOL:
-        raise PeerError(
-            "wrong-protocol",
-            f"the other side does not speak protocol {PROTOCOL}",
-            "install the same version on both sides",
-        )
-    arrays: dict[str, NDArray[Any]] = {}
-    start = 8 + length
-    described = header.get("arrays")
-    if not isinstance(described, list):
-        raise _malformed("its arrays are not described")
-    for entry in described:
-        name, dtype, shape = _description(entry)
-        count = int(np.prod(shape, dtype=object)) if shape else 1
-        end = start + 8 * count
-        if count > _LARGEST_ARRAY or end > len(data) or name in arrays:
-            raise _malformed("an array is cut off, too long, or named twice")
-        arrays[name] = np.frombuffer(data, dtype=dtype, count=count, offset=start).reshape(shape)
-        start = end
-    if start != len(data):
-        raise _malformed("bytes follow its end")
-    return header, arrays
-
-
-def _description(entry: Any) -> tuple[str, np.dtype[Any], tuple[int, ...]]:
-    match entry:
-        case [str(name), ("f8" | "u8") as code, list(shape)] if all(
-            type(size) is int and 0 <= size <= _LARGEST_ARRAY for size in shape
-        ):
-            return name, _DTYPES[code], tuple(shape)
-    raise _malformed("an array is not described as name, type and shape")
-
-
 def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message:
+    if is_handshake(header["type"]):
+        return parse_handshake(header)
     match header["type"]:
         case "round":
-            participants = header["participants"]
-            if any(array.dtype != _DTYPES["f8"] for array in arrays.values()) or not isinstance(
-                participants, list
-            ):
+            if any(array.dtype != wire.DTYPES["f8"] for array in arrays.values()):
                 raise TypeError("broadcast")
             return Round(
                 _text(header, "study"),
@@ -212,23 +184,26 @@ def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message
                 _text(header, "stage"),
                 _count(header, "round"),
                 _count(header, "attempt"),
-                tuple(_text({"name": name}, "name") for name in participants),
+                tuple(_text({"name": name}, "name") for name in _list(header, "participants")),
+                tuple(SignedKey.from_json(key) for key in _list(header, "keys")),
                 {name: array.astype(np.float64) for name, array in arrays.items()},
             )
         case "contribution":
             (vector,) = arrays.values()
-            if vector.dtype != _DTYPES["u8"] or vector.ndim != 1:
+            if vector.dtype != wire.DTYPES["u8"] or vector.ndim != 1:
                 raise TypeError("vector")
             return Contribution(
                 _text(header, "study"),
                 _count(header, "round"),
                 _count(header, "attempt"),
                 _text(header, "node"),
+                _text(header, "head"),
                 vector.astype(np.uint64),
+                _text(header, "signature"),
             )
         case "refusal":
             return Refusal(_text(header, "node"), Reason(header["reason"]))
-    raise _malformed("its type is unknown")
+    raise wire.malformed("its type is unknown")
 
 
 def _text(header: dict[str, Any], name: str) -> str:
@@ -238,16 +213,15 @@ def _text(header: dict[str, Any], name: str) -> str:
     return value
 
 
+def _list(header: dict[str, Any], name: str) -> list[Any]:
+    value = header[name]
+    if not isinstance(value, list) or len(value) > 100:
+        raise TypeError(name)
+    return value
+
+
 def _count(header: dict[str, Any], name: str) -> int:
     value = header[name]
     if type(value) is not int or not 0 <= value < 2**31:
         raise TypeError(name)
     return value
-
-
-def _malformed(why: str) -> PeerError:
-    return PeerError(
-        "malformed-message",
-        f"a message is not one of this protocol: {why}",
-        "check that both sides run the same version and that nothing in between changes messages",
-    )

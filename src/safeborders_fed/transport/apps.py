@@ -13,7 +13,7 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from safeborders_fed.coordinator.rounds import Federation
+from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.participant import Participant
 

@@ -14,15 +14,17 @@ from typing import Final
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-from safeborders_fed.coordinator.rounds import Federation, StudyRun
+from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.rounds import StudyRun
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.node.settings import NodeSettings
-from safeborders_fed.study import manifest
+from safeborders_fed.study import manifest, roster
 from safeborders_fed.transport.apps import coordinator_app, node_app
 
 HOME: Final = "SAFEBORDERS_HOME"
 STUDY: Final = "SAFEBORDERS_STUDY"
 MANIFEST_FILE: Final = "manifest.json"
+ROSTER_FILE: Final = "roster.json"
 NODES_FILE: Final = "nodes.json"
 RELEASE_FILE: Final = "release.json"
 
@@ -47,15 +49,23 @@ def node() -> ClientApp:
 def coordinator() -> ServerApp:
     """The coordinator's half for the study whose directory ``SAFEBORDERS_STUDY`` names.
 
-    The directory holds ``manifest.json`` (canonical) and ``nodes.json`` (node name to Flower's node id);
-    ``release.json`` is written there.
+    The directory holds ``manifest.json`` and ``roster.json`` (canonical) and ``nodes.json`` (node name to
+    Flower's node id); ``release.json`` is written there.
     """
     directory = _directory(STUDY, "the directory of the study")
     study = manifest.parse((directory / MANIFEST_FILE).read_bytes())
     nodes = {str(name): int(node) for name, node in json.loads((directory / NODES_FILE).read_bytes()).items()}
 
+    members = roster.parse((directory / ROSTER_FILE).read_bytes())
+    if members.hash() != study.roster_hash:
+        raise ConfigurationError(
+            "wrong-roster",
+            f"study {study.id!r} is for another roster",
+            "put the roster of the study beside it",
+        )
+
     def run(federation: Federation) -> None:
-        release = StudyRun(study, federation).run().release
+        release = StudyRun(study, federation, members.keys()).run().release
         arrays = {name: array.tolist() for name, array in release.arrays.items()}
         content = {
             "study": study.id,

@@ -17,7 +17,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from safeborders_fed.coordinator.rounds import Federation
+from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.transport.apps import coordinator_app, empty_context, node_app
 

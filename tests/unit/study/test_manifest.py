@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from federation_of import EXPIRES, MAX_VICTIMS, NODES
+from federation_of import EXPIRES, MAX_VICTIMS, NODES, ROSTER_HASH
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import canonical
@@ -20,6 +20,8 @@ def wish(**changes: object) -> Wish:
         "analysis": "logistic",
         "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 5},
         "participants": NODES,
+        "roster_hash": ROSTER_HASH,
+        "trust": "local",
         "rho": 0.1,
         "delta": 1e-6,
         "expires": EXPIRES,
@@ -61,15 +63,18 @@ def stage(**changes: object) -> list[dict[str, object]]:
     [
         ({"rho": 0.01}, "rho is below"),
         ({"epsilon": 0.1}, "epsilon is below"),
-        ({"stages": stage(rho=1e-9)}, "lower cost"),
-        ({"stages": stage(scale=1000.0)}, "lower cost"),
+        ({"stages": stage(rho=1e-9)}, "less than its noise"),
+        ({"stages": stage(sigma=1000.0)}, "less than its noise"),
         ({"stages": stage(rounds=6)}, "stages are not"),
         ({"stages": stage(bound=2**10)}, "stages are not"),
         ({"columns": ["sex"]}, "columns"),
         ({"contract_version": "0"}, "data contract"),
         ({"participants": ["BE", "BE", "FI"]}, "twice"),
         ({"participants": ["FI", "BG", "BE"]}, "order"),
-        ({"minimum_participants": 4}, "more participants"),
+        ({"minimum_participants": 5}, "more participants"),
+        ({"minimum_participants": 2}, "half of the participants"),
+        ({"trust": "masked", "tolerated_colluders": 0}, "tolerate at least 1"),
+        ({"trust": "masked", "tolerated_colluders": 2}, "less than 2 holders"),
         ({"max_victims": 2**45}, "62 bits"),
         ({"analysis": "mining"}, "no analysis"),
     ],

@@ -16,6 +16,7 @@ ROUND = Round(
     3,
     5,
     ("BE", "BG"),
+    (),
     {"weights": np.array([1.5, -2.0]), "a": np.zeros((2, 3))},
 )
 
@@ -31,7 +32,7 @@ def test_a_round_comes_back_as_it_was() -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
 def test_a_contribution_comes_back_as_it_was(values: list[int]) -> None:
-    sent = Contribution("s", 1, 2, "BG", np.array(values, dtype=np.uint64))
+    sent = Contribution("s", 1, 2, "BG", "", np.array(values, dtype=np.uint64))
     found = decode(sent.encode())
     assert isinstance(found, Contribution)
     assert found.vector.tolist() == values
@@ -45,8 +46,8 @@ def test_a_refusal_carries_a_code_and_nothing_else(reason: Reason) -> None:
 
 
 def test_the_length_of_a_contribution_does_not_depend_on_its_values() -> None:
-    small = Contribution("s", 1, 2, "BG", np.zeros(100, dtype=np.uint64)).encode()
-    large = Contribution("s", 1, 2, "BG", np.full(100, 2**64 - 1, dtype=np.uint64)).encode()
+    small = Contribution("s", 1, 2, "BG", "", np.zeros(100, dtype=np.uint64)).encode()
+    large = Contribution("s", 1, 2, "BG", "", np.full(100, 2**64 - 1, dtype=np.uint64)).encode()
     assert len(small) == len(large) <= 8 * 100 + 2048
 
 
@@ -97,9 +98,33 @@ def header(**changes: object) -> bytes:
         header(arrays=[["a", "f8", [2**40]]]),
         header(arrays=[["a", "O8", [1]]]),
         header(arrays=[["a", "f8", [0]], ["a", "f8", [0]]]),
-        header(type="contribution", study="s", round=-1, attempt=0, arrays=[["vector", "u8", [0]]]),
-        header(type="contribution", study="s", round=True, attempt=0, arrays=[["vector", "u8", [0]]]),
-        header(type="contribution", study="s", round=0, attempt=0, arrays=[["vector", "f8", [0]]]),
+        header(
+            type="contribution",
+            study="s",
+            head="",
+            signature="",
+            round=-1,
+            attempt=0,
+            arrays=[["vector", "u8", [0]]],
+        ),
+        header(
+            type="contribution",
+            study="s",
+            head="",
+            signature="",
+            round=True,
+            attempt=0,
+            arrays=[["vector", "u8", [0]]],
+        ),
+        header(
+            type="contribution",
+            study="s",
+            head="",
+            signature="",
+            round=0,
+            attempt=0,
+            arrays=[["vector", "f8", [0]]],
+        ),
         header(type="contribution", study="s", round=0, attempt=0),
     ],
 )

@@ -1,0 +1,38 @@
+"""Asking nodes: what carries messages, and what a reply may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from safeborders_fed.errors import PeerError
+from safeborders_fed.study.messages import Message, Refusal, decode
+
+
+class Federation(Protocol):
+    """Whatever carries messages to nodes and back."""
+
+    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Sends each node its request and returns the replies that came before the deadline."""
+        ...
+
+
+def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
+    """The message that a node replied.
+
+    Raises:
+        PeerError: ``no-reply``, the reason of its refusal, ``wrong-reply``, or that of malformed bytes.
+    """
+    if node not in replies:
+        raise PeerError("no-reply", f"{node} did not reply in time", "look at the node")
+    message = decode(replies[node])
+    if isinstance(message, Refusal):
+        if message.node != node:
+            raise wrong_reply(node)
+        raise PeerError(message.reason.value, f"{node} refused: {message.reason}", "ask the node's team")
+    return message
+
+
+def wrong_reply(node: str) -> PeerError:
+    """The error for a reply to another question, or in another node's name."""
+    return PeerError("wrong-reply", f"{node} answered something else", "look at the node")

@@ -1,0 +1,83 @@
+"""Gathering the nodes before the first round: the coordinator's side of ``study.handshake``.
+
+Guarantees: only nodes that joined, testified and began take part, each under the key that the roster holds;
+what nodes have signed is passed on to all others unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
+from safeborders_fed.errors import PeerError, SafeBordersError
+from safeborders_fed.masking.keys import SignedKey
+from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Testimony, Witness
+from safeborders_fed.study.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Who takes part.
+
+    Attributes:
+        nodes: Names, sorted.
+        keys: Their study keys; empty in trust mode local.
+        failures: For each other node what it did instead.
+    """
+
+    nodes: tuple[str, ...]
+    keys: dict[str, SignedKey]
+    failures: dict[str, str]
+
+
+Answer = TypeVar("Answer", Joined, Testimony, Begun)
+
+
+def gather(
+    manifest: Manifest, manifest_hash: str, federation: Federation, public_keys: Mapping[str, str]
+) -> Gathered:
+    """Takes all nodes that will through the three steps."""
+    failures: dict[str, str] = {}
+
+    def ask(
+        nodes: list[str], data: bytes, kind: type[Answer], check: Callable[[Answer], None]
+    ) -> dict[str, Answer]:
+        replies = federation.ask(dict.fromkeys(nodes, data))
+        answers: dict[str, Answer] = {}
+        for node in nodes:
+            try:
+                message = reply_of(node, replies)
+                if not isinstance(message, kind) or message.node != node or message.study != manifest.id:
+                    raise wrong_reply(node)
+                check(message)
+                answers[node] = message
+            except SafeBordersError as error:
+                failures[node] = error.code
+        return answers
+
+    joined = ask(
+        list(manifest.participants),
+        Join(study=manifest.id, manifest_hash=manifest_hash).encode(),
+        Joined,
+        lambda answer: _check_joined(answer, manifest, public_keys),
+    )
+    witness = Witness(study=manifest.id, joined=tuple(joined.values())).encode()
+    testimonies = ask(list(joined), witness, Testimony, lambda answer: answer.check(public_keys[answer.node]))
+    begin = Begin(study=manifest.id, testimonies=tuple(testimonies.values())).encode()
+    begun = ask(list(testimonies), begin, Begun, lambda _: None)
+    keys = {node: SignedKey.from_json(joined[node].key) for node in begun if joined[node].key is not None}
+    return Gathered(tuple(begun), keys, failures)
+
+
+def _check_joined(answer: Joined, manifest: Manifest, public_keys: Mapping[str, str]) -> None:
+    answer.check(public_keys[answer.node])
+    if (answer.key is not None) != (manifest.trust == "masked"):
+        raise PeerError(
+            "wrong-trust",
+            f"{answer.node} joined in another trust mode",
+            "compare the manifests of both sides",
+        )
+    if answer.key is not None:
+        SignedKey.from_json(answer.key)

@@ -1,0 +1,187 @@
+"""One node's side of a study between joining and its end: keys, witnesses, masks.
+
+Guarantees:
+
+- The study key is made when the session is, lives in memory only, and is never used in another process: a
+  disk put back to an earlier state can never produce the same mask over different noise.
+- Rounds are answered only after enough peers have testified, with this session's fresh nonce, to heads that
+  this node's ledger holds (``study.handshake``).
+- A round's keys are checked against this node's own accepted keys, its own manifest and roster.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safeborders_fed.errors import PeerError, RefusedError
+from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
+from safeborders_fed.masking.masks import Binding, mask
+from safeborders_fed.study.handshake import Begin, Begun, Joined, Known, Testimony, Witness
+from safeborders_fed.study.wire import PROTOCOL
+
+if TYPE_CHECKING:
+    from safeborders_fed.node.identity import Identity
+    from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.study.manifest import Manifest
+    from safeborders_fed.study.messages import Round
+
+
+class Session:
+    """A study at one node, in one process.
+
+    Args:
+        manifest: The approved manifest.
+        manifest_hash: Its hash.
+        identity: The node's keys and roster.
+        ledger: The node's ledger, which also keeps what it witnessed.
+    """
+
+    def __init__(self, manifest: Manifest, manifest_hash: str, identity: Identity, ledger: Ledger) -> None:
+        self._manifest = manifest
+        self._manifest_hash = manifest_hash
+        self._identity = identity
+        self._ledger = ledger
+        self._nonce = secrets.token_hex(16)
+        self._begun = False
+        self._key: StudyKey | None = None
+        self._offer: dict[str, str] | None = None
+        self._checked: set[SignedKey] = set()
+        self._last_masked = -1
+        if manifest.trust == "masked":
+            self._key = StudyKey.generate()
+            self._offer = offer(
+                self._key,
+                identity.signing_key,
+                node=identity.node,
+                study=manifest.id,
+                manifest_hash=manifest_hash,
+                roster_hash=identity.roster_hash,
+                boot_epoch=secrets.token_hex(16),
+            ).to_json()
+
+    def join(self) -> Joined:
+        """Offers the study key and states the ledger's head. A fresh nonce each time."""
+        self._nonce = secrets.token_hex(16)
+        key, node = self._identity.signing_key, self._identity.node
+        return Joined(
+            study=self._manifest.id,
+            node=node,
+            key=self._offer,
+            head=self._ledger.head().signed(key, node),
+            nonce=self._nonce,
+        ).signed(key)
+
+    def witness(self, request: Witness) -> Testimony:
+        """Says which heads of the others this node knew, and remembers the new ones.
+
+        Raises:
+            PeerError: ``bad-signature`` or ``wrong-witness-request``.
+        """
+        others = [joined for joined in request.joined if joined.node != self._identity.node]
+        for joined in others:
+            joined.check(self._accepted(joined.node))
+        names = [joined.node for joined in others]
+        if names != sorted(set(names)) or any(joined.study != self._manifest.id for joined in others):
+            raise PeerError(
+                "wrong-witness-request",
+                "the nodes to witness are not sorted, or of another study",
+                "check the coordinator's version",
+            )
+        known = tuple(
+            Known(node=joined.node, nonce=joined.nonce, head=self._ledger.witnesses.witnessed(joined.node))
+            for joined in others
+        )
+        self._ledger.witnesses.witness({joined.node: joined.head for joined in others})
+        testimony = Testimony(study=self._manifest.id, node=self._identity.node, known=known)
+        return testimony.signed(self._identity.signing_key)
+
+    def begin(self, request: Begin) -> Begun:
+        """Satisfies itself that no part of the ledger is missing.
+
+        Raises:
+            RefusedError: ``too-few-witnesses`` or ``ledger-disputed``.
+            PeerError: ``bad-signature``.
+        """
+        witnesses = set()
+        for testimony in request.testimonies:
+            if testimony.node == self._identity.node or testimony.study != self._manifest.id:
+                continue
+            testimony.check(self._accepted(testimony.node))
+            for known in testimony.known:
+                if known.node == self._identity.node and known.nonce == self._nonce:
+                    witnesses.add(testimony.node)
+                    self._hold_against(testimony.node, known)
+        self._ledger.witnesses.require_undisputed()
+        if len(witnesses) <= self._manifest.tolerated_colluders:
+            raise RefusedError(
+                "too-few-witnesses",
+                f"{len(witnesses)} nodes witnessed this ledger; more than "
+                f"{self._manifest.tolerated_colluders} are needed",
+                "ask the coordinator to pass on the testimonies of all nodes",
+            )
+        self._begun = True
+        return Begun(study=self._manifest.id, node=self._identity.node)
+
+    def _hold_against(self, witness: str, known: Known) -> None:
+        if known.head is not None:
+            known.head.check(self._accepted(self._identity.node), self._identity.node)
+            if not self._ledger.witnesses.holds(known.head):
+                self._ledger.witnesses.dispute(witness, known.head)
+
+    def _accepted(self, node: str) -> str:
+        if node not in self._manifest.participants or node not in self._identity.accepted:
+            raise PeerError(
+                "unknown-node", f"{node} is not an accepted node of this study", "check roster and manifest"
+            )
+        return self._identity.accepted[node]
+
+    def require_begun(self) -> None:
+        """Raises RefusedError ``not-begun`` before the handshake is complete."""
+        if not self._begun:
+            raise RefusedError("not-begun", f"study {self._manifest.id!r} has not begun here", "join again")
+
+    def mask(self, request: Round, dimension: int) -> NDArray[np.uint64]:
+        """What this node adds to its noisy vector in an attempt: zero in trust mode local.
+
+        The ledger answers an attempt once. Should its file be exchanged for an old copy while this process
+        runs, what is remembered here still keeps a mask from being made twice.
+
+        Raises:
+            PeerError: a key is not signed by an accepted node for this study, or ``foreign-key``.
+            RefusedError: ``attempt-replayed``, when this or a later attempt was masked before.
+        """
+        if request.attempt <= self._last_masked:
+            raise RefusedError(
+                "attempt-replayed",
+                f"attempt {request.attempt} of study {self._manifest.id!r} was masked before",
+                "start a new attempt with a higher number",
+            )
+        if self._key is None:
+            return np.zeros(dimension, dtype=np.uint64)
+        if tuple(key.node for key in request.keys) != request.participants:
+            raise PeerError("wrong-keys", "an attempt's keys are not those of its participants", "try again")
+        for key in request.keys:
+            if key not in self._checked:
+                key.check(
+                    self._accepted(key.node),
+                    node=key.node,
+                    study=self._manifest.id,
+                    manifest_hash=self._manifest_hash,
+                    roster_hash=self._identity.roster_hash,
+                )
+                self._checked.add(key)
+        binding = Binding(
+            protocol=PROTOCOL,
+            manifest_hash=self._manifest_hash,
+            roster_hash=self._identity.roster_hash,
+            round=request.round,
+            attempt=request.attempt,
+            broadcast_hash=request.broadcast_hash(),
+            participants=tuple((key.node, key.public) for key in request.keys),
+        )
+        self._last_masked = request.attempt
+        return mask(self._key, self._identity.node, binding, dimension)

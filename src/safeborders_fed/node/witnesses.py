@@ -1,0 +1,94 @@
+"""What nodes witness of each other's ledgers, and disputes over entries that are gone.
+
+A head of this ledger that a witness knows and the chain lacks is a dispute: the ledger was put back from an
+old copy. With an open dispute nothing is reserved or spent until two people settle it.
+
+Guarantees: of each other node the furthest head is kept; a settled dispute lets the chain go on only after
+the furthest number that was witnessed, so that a second old copy is noticed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from safeborders_fed.errors import RefusedError
+from safeborders_fed.node.journal import Journal
+from safeborders_fed.study import canonical
+from safeborders_fed.study.handshake import Head
+
+
+class Witnesses:
+    """Heads of other nodes, and disputes over this node's own. Kept in the ledger's database."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._db = journal.db
+
+    def holds(self, head: Head) -> bool:
+        """Whether the chain passed through a head, or two people settled that it lacks it."""
+        settled = self._db.execute(
+            "SELECT 1 FROM dispute WHERE entries = ? AND value = ? AND settled IS NOT NULL",
+            (head.entries, head.value),
+        ).fetchone()
+        return settled is not None or self._journal.passed_through(head)
+
+    def witnessed(self, node: str) -> Head | None:
+        """The furthest head of another node that this node has seen."""
+        row = self._db.execute(
+            "SELECT entries, value, signature FROM witnessed WHERE node = ?", (node,)
+        ).fetchone()
+        return Head(entries=row[0], value=row[1], signature=row[2]) if row else None
+
+    def witness(self, heads: Mapping[str, Head]) -> None:
+        """Remembers heads of other nodes, each unless a further one is known."""
+        with self._journal.transaction():
+            self._db.executemany(
+                "INSERT INTO witnessed VALUES (?1, ?2, ?3, ?4) ON CONFLICT (node) DO UPDATE "
+                "SET entries = ?2, value = ?3, signature = ?4 WHERE ?2 > entries",
+                [(node, head.entries, head.value, head.signature) for node, head in heads.items()],
+            )
+
+    def dispute(self, witness: str, head: Head) -> None:
+        """Puts on record that a witness knows a head that the chain lacks."""
+        with self._journal.transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO dispute VALUES (?, ?, ?, NULL)", (witness, head.entries, head.value)
+            )
+
+    def disputes(self) -> list[tuple[str, Head]]:
+        """Open disputes: witness and the head that the chain lacks."""
+        rows = self._db.execute(
+            "SELECT witness, entries, value FROM dispute WHERE settled IS NULL"
+        ).fetchall()
+        return [(witness, Head(entries=entries, value=value)) for witness, entries, value in rows]
+
+    def settle(self) -> int:
+        """Marks all open disputes as settled, inside a transaction; the furthest number witnessed.
+
+        Raises:
+            RefusedError: ``nothing-to-settle``.
+        """
+        open_disputes = self.disputes()
+        if not open_disputes:
+            raise RefusedError("nothing-to-settle", "the ledger is not disputed", "nothing needs to be done")
+        self._db.execute(
+            "UPDATE dispute SET settled = ? WHERE settled IS NULL", (self._journal.clock().isoformat(),)
+        )
+        return max(head.entries for _, head in open_disputes)
+
+    def disputes_hash(self) -> str:
+        """What two people sign when they settle all open disputes."""
+        return canonical.sha256(
+            canonical.serialise(sorted([head.value, head.entries] for _, head in self.disputes()))
+        )
+
+    def require_undisputed(self) -> None:
+        """Raises RefusedError ``ledger-disputed`` while a dispute is open."""
+        open_disputes = self.disputes()
+        if open_disputes:
+            witnesses = ", ".join(sorted({witness for witness, _ in open_disputes}))
+            raise RefusedError(
+                "ledger-disputed",
+                f"{witnesses} witnessed entries that this ledger lacks: it was put back from an old copy",
+                "let two approvers run `safeborders node ledger reconcile`",
+            )
