@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from federation_of import (
     POLICY,
     PUBLIC_KEYS,
     SIGNING_KEYS,
+    MemoryStore,
     analysis_table,
     approve,
     participant,
@@ -23,6 +25,7 @@ from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.coordinator.rounds import StudyRun, add_up
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
+from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.study import handshake
@@ -344,3 +347,23 @@ def test_a_ledger_that_is_cut_off_is_refused(tmp_path: Path, nodes: dict[str, Pa
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(Exception, match=r"cannot be read|altered"):
         Ledger(path, POLICY.caps()).verify()
+
+
+@pytest.mark.parametrize("hours", [-25, 25])
+def test_a_clock_that_is_off_by_a_day_refuses_approvals_and_charges_nothing(
+    tmp_path: Path, hours: int
+) -> None:
+    """A clock ahead finds them expired, one behind finds them signed in the future."""
+    shifted = Participant(
+        identity=CEREMONY.identities["FI"],
+        store=MemoryStore(analysis_table(10, 1)),
+        ledger=Ledger(tmp_path / "l.sqlite", POLICY.caps()),
+        policy=POLICY,
+        approvers=CEREMONY.people["FI"].enrolled,
+        audit_log=AuditLog(tmp_path / "a.jsonl", SIGNING_KEYS["FI"], "FI"),
+        clock=lambda: datetime.now(UTC) + timedelta(hours=hours),
+    )
+    with pytest.raises(RefusedError) as caught:
+        approve(shifted, MASKED)
+    assert caught.value.code == "not-enough-approvals"
+    assert shifted._ledger.totals().reserved == 0

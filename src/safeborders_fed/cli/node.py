@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import output
+from safeborders_fed.cli import ledger, output
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -24,6 +24,7 @@ mapping_app = typer.Typer(help="Check and draft mappings.", no_args_is_help=True
 cases_app = typer.Typer(help="Look after the case store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(cases_app, name="cases")
+app.add_typer(ledger.app, name="ledger")
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -53,12 +53,21 @@ class RoundDone:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished study: what it publishes and what it cost."""
+    """A finished study.
+
+    Attributes:
+        release: What it publishes.
+        rounds: Rounds run.
+        attempts: Attempts made, retries included.
+        rho_spent: What it cost.
+        heads: Each node's ledger head as its last contribution stated it, for the coordinator to keep.
+    """
 
     release: Release
     rounds: int
     attempts: int
     rho_spent: float
+    heads: dict[str, str]
 
 
 class StudyRun:
@@ -84,8 +93,7 @@ class StudyRun:
         self._keys = keys
         self._watch = watch
         self._study_keys: dict[str, SignedKey] = {}
-        self.heads: dict[str, str] = {}
-        """Each node's ledger head as its last contribution stated it: what the coordinator keeps of it."""
+        self._heads: dict[str, str] = {}
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
@@ -115,7 +123,7 @@ class StudyRun:
                         number + 1, len(schedule), self._attempts, self._participants, self._spent, took
                     )
                 )
-        return Outcome(analysis.result(state), len(schedule), self._attempts, self._spent)
+        return Outcome(analysis.result(state), len(schedule), self._attempts, self._spent, self._heads)
 
     def _private_sum(
         self, stage: Stage, number: int, broadcast: dict[str, NDArray[np.float64]]
@@ -197,7 +205,7 @@ class StudyRun:
                 failures[node] = error.code
             else:
                 answers[node] = message.vector
-                self.heads[node] = message.head
+                self._heads[node] = message.head
         return answers, failures
 
 

@@ -256,6 +256,15 @@ class Ledger:
         digest = canonical.sha256(b"")
         self._journal.record("spend", study=study, round=0, attempt=0, rho=rho, contribution=digest)
 
+    def studies(self) -> list[dict[str, Any]]:
+        """Every study by approval: id, opened, ended, attempts answered, rho reserved and spent."""
+        rows = self._db.execute(
+            "SELECT s.id, s.opened, s.ended, count(c.attempt), s.rho_reserved, total(c.rho) "
+            "FROM study s LEFT JOIN contribution c ON c.study = s.id GROUP BY s.id ORDER BY s.opened, s.id"
+        ).fetchall()
+        names = ("id", "opened", "ended", "attempts", "rho_reserved", "rho_spent")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     def verify(self) -> int:
         """Checks the journal and the contributions on record; the number of entries.
 

@@ -17,6 +17,7 @@ from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.identity import Identity, load_signing_key, save_signing_key
@@ -149,15 +150,28 @@ class NodeSettings(BaseModel):
             raise no_policy(self.home)
         key = load_signing_key(self.home / self.signing_key_file)
         accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
-        approvers = approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", "enrolled approvers"))
+        approvers = self.approvers()
         return Participant(
             identity=Identity.from_accepted(self.country, key, accepted, now().date()),
             store=self.open_store(),
             ledger=self.open_ledger(),
             policy=self.policy,
             approvers=approvers,
-            audit_log=AuditLog(self.home / AUDIT_FILE, key, self.country),
+            audit_log=AuditLog(self.audit_path, key, self.country),
         )
+
+    @property
+    def audit_path(self) -> Path:
+        """Where the audit log is."""
+        return self.home / AUDIT_FILE
+
+    def approvers(self) -> tuple[Approver, ...]:
+        """The people enrolled here.
+
+        Raises:
+            ConfigurationError: ``no-approvers`` or ``bad-approvers``.
+        """
+        return approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", "enrolled approvers"))
 
     def open_ledger(self) -> Ledger:
         """The node's ledger under its policy's caps.

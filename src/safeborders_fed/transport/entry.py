@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
@@ -27,6 +27,7 @@ MANIFEST_FILE: Final = "manifest.json"
 ROSTER_FILE: Final = "roster.json"
 NODES_FILE: Final = "nodes.json"
 RELEASE_FILE: Final = "release.json"
+HEADS_FILE: Final = "heads.json"
 
 
 def _directory(variable: str, what: str) -> Path:
@@ -50,7 +51,7 @@ def coordinator() -> ServerApp:
     """The coordinator's half for the study whose directory ``SAFEBORDERS_STUDY`` names.
 
     The directory holds ``manifest.json`` and ``roster.json`` (canonical) and ``nodes.json`` (node name to
-    Flower's node id); ``release.json`` is written there.
+    Flower's node id); ``release.json`` and ``heads.json``, the nodes' ledger heads, are written there.
     """
     directory = _directory(STUDY, "the directory of the study")
     study = manifest.parse((directory / MANIFEST_FILE).read_bytes())
@@ -65,7 +66,8 @@ def coordinator() -> ServerApp:
         )
 
     def run(federation: Federation) -> None:
-        release = StudyRun(study, federation, members.keys()).run().release
+        outcome = StudyRun(study, federation, members.keys()).run()
+        release = outcome.release
         arrays = {name: array.tolist() for name, array in release.arrays.items()}
         content = {
             "study": study.id,
@@ -74,8 +76,13 @@ def coordinator() -> ServerApp:
             **release.facts,
             **arrays,
         }
-        part = directory / f"{RELEASE_FILE}.part"
-        part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        part.replace(directory / RELEASE_FILE)
+        _write(directory / HEADS_FILE, outcome.heads)
+        _write(directory / RELEASE_FILE, content)
 
     return coordinator_app(run, nodes)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    part.replace(path)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.study.handshake import Head
 
 CAPS = Caps(study=1.0, year=2.0, lifetime=3.0)
 
@@ -228,3 +229,33 @@ def test_a_killed_process_has_charged_all_that_it_sent(tmp_path: Path, seed: int
             stored = ledger.stored(("s", number, number), "r")
             assert stored == line or len(line) < len(stored or b"")  # the last line may be cut off
     assert ledger.totals().spent == pytest.approx(0.5 * (entries - 1))
+
+
+def test_a_full_disk_between_reserve_and_spend_charges_nothing_and_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite", CAPS)
+    ledger.reserve("s", "m", 0.5)
+    pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
+    ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        ledger.spend(("s", 0, 0), "r", bytes(100_000), 0.1)
+    assert ledger.totals().spent == 0
+    assert ledger.stored(("s", 0, 0), "r") is None
+    ledger._db.execute("PRAGMA max_page_count = 100000")
+    ledger.spend(("s", 0, 1), "r", bytes(100_000), 0.1)
+    assert ledger.totals().spent == pytest.approx(0.1)
+    ledger.verify()
+
+
+def test_an_edit_of_a_settled_dispute_does_not_forge_a_head(ledger: Ledger) -> None:
+    ledger.reserve("s", "m", 0.5)
+    true = ledger.head()
+    assert ledger.witnesses.holds(true)
+    assert not ledger.witnesses.holds(true.model_copy(update={"value": "f" * 64}))
+    assert not ledger.witnesses.holds(true.model_copy(update={"entries": 7}))
+
+
+def test_only_the_furthest_head_of_another_node_is_kept(ledger: Ledger) -> None:
+    for entries, value in ((3, "a"), (5, "b"), (4, "c")):
+        ledger.witnesses.witness({"FI": Head(entries=entries, value=value * 64)})
+    assert ledger.witnesses.witnessed("FI") == Head(entries=5, value="b" * 64)
+    assert ledger.witnesses.witnessed("PL") is None

@@ -1,0 +1,153 @@
+"""The commands of ``safeborders node ledger``: the privacy budget in plain words, and settling a dispute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safeborders_fed.cli import output
+
+if TYPE_CHECKING:
+    from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.settings import NodeSettings
+
+app = typer.Typer(
+    help="Show and look after the privacy budget.", invoke_without_command=True, rich_markup_mode=None
+)
+
+Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.callback()
+def show(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option("--home", help="The directory of the node.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what was spent and what is left, per study, this year and for the lifetime."""
+    if context.invoked_subcommand is not None:
+        return
+    from safeborders_fed.errors import UsageError
+
+    if home is None:
+        raise UsageError("usage", "--home is missing", "name the directory of the node with --home")
+    settings, ledger = _open(home)
+    content = _content(settings, ledger)
+    output.result(content, _text(content), as_json=as_json)
+
+
+@app.command()
+def sign(
+    home: Home,
+    name: Annotated[str, typer.Option(help="Your name, as enrolled at this node.")],
+    key: Annotated[Path, typer.Option(help="Your approver key file.")],
+    out: Annotated[Path, typer.Option(help="New file for the signed approval.")],
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="File with the passphrase, where there is no terminal to ask at.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Approve settling the ledger's open disputes, as one of two people."""
+    from safeborders_fed.errors import UsageError
+    from safeborders_fed.node.reconciling import sign_settlement
+
+    if out.exists():
+        raise UsageError("out-exists", f"{out} exists already", "name a new file with --out")
+    _, ledger = _open(home)
+    out.write_bytes(sign_settlement(ledger, name, key, _passphrase(passphrase_file)))
+    output.result({"approval": str(out)}, f"Signed by {name}: {out}", as_json=as_json)
+
+
+def _passphrase(file: Path | None) -> str:
+    import getpass
+    import sys
+
+    from safeborders_fed.errors import ConfigurationError, UsageError
+
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise ConfigurationError(
+                "passphrase-unreadable", f"{file} cannot be read: {error.strerror}", "check the path"
+            ) from error
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "no-terminal", "there is no terminal to ask for the passphrase", "use --passphrase-file"
+        )
+    return getpass.getpass("Passphrase of your approver key: ")
+
+
+@app.command()
+def reconcile(
+    home: Home,
+    approval: Annotated[
+        list[Path], typer.Option(help="A signed approval of the disputes' hash; give one for each person.")
+    ],
+    lost_rho: Annotated[
+        float, typer.Option(min=0.0, help="What the lost entries had spent at most: charged now.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Settle disputes over entries that the ledger lacks. Two people must have approved it."""
+    from safeborders_fed.node.reconciling import reconcile as settle
+
+    settings, ledger = _open(home)
+    people = settle(settings, ledger, [path.read_bytes() for path in approval], lost_rho)
+    content = _content(settings, ledger)
+    output.result(
+        content,
+        f"Settled by {' and '.join(people)}; rho {lost_rho:g} charged.\n{_text(content)}",
+        as_json=as_json,
+    )
+
+
+def _open(home: Path) -> tuple[NodeSettings, Ledger]:
+    from safeborders_fed.node.settings import NodeSettings
+
+    settings = NodeSettings.load(home)
+    return settings, settings.open_ledger()
+
+
+def _content(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
+    from safeborders_fed.node.reconciling import overview
+
+    return overview(settings, ledger)
+
+
+def _text(content: dict[str, Any]) -> str:
+    lines = [
+        f"Node {content['node']}, epsilon at delta {content['delta']:g}. Costs add in rho, not in epsilon."
+    ]
+    lines += [
+        f"  {span['name']:<10} spent {span['epsilon_spent']:.3f}, with what open studies reserved "
+        f"{span['epsilon_held']:.3f}, of {span['epsilon_cap']:.3f} (rho {span['rho_spent']:.5f}, "
+        f"{span['rho_held']:.5f} of {span['rho_cap']:.5f})"
+        for span in content["totals"]
+    ]
+    rows = [
+        [
+            study["id"],
+            study["opened"][:10],
+            "open" if study["ended"] is None else "ended",
+            study["attempts"],
+            f"{study['rho_reserved']:.5f}",
+            f"{study['rho_spent']:.5f}",
+            f"{study['epsilon_spent']:.3f}",
+        ]
+        for study in content["studies"]
+    ]
+    header = ["study", "opened", "state", "answered", "rho reserved", "rho spent", "epsilon"]
+    lines += ["", output.table(header, rows) if rows else "No study has been approved yet."]
+    lines += ["", f"Journal: {content['entries']:,} entries, intact; head {content['head'][:16]}…"]
+    lines += [
+        f"DISPUTED: {dispute['witness']} witnessed entry {dispute['entries']:,}, which this ledger lacks. It "
+        "was put back from an old copy; nothing is answered until two people reconcile it."
+        for dispute in content["disputes"]
+    ]
+    if content["disputes"]:
+        lines.append(f"What they sign (safeborders node ledger sign): {content['disputes_hash']}")
+    return "\n".join(lines)
