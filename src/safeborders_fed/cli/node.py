@@ -46,9 +46,15 @@ def init(
 
     settings = create_node(home, country, key_file, max_victims)
     output.result(
-        {"home": settings.home, "country": settings.country, "key_file": settings.key_path},
+        {
+            "home": settings.home,
+            "country": settings.country,
+            "key_file": settings.key_path,
+            "signing_key_file": settings.signing_key_path,
+        },
         f"The node for {settings.country} is in {settings.home}.\n"
-        f"Its secrets are in {settings.key_path}: back this file up apart from the data.\n"
+        f"Its secrets are in {settings.key_path}, its signing key in {settings.signing_key_path}: "
+        "back both up apart from the data.\n"
         "Next: safeborders node mapping suggest FILE",
         as_json=as_json,
     )

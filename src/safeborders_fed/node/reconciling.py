@@ -118,7 +118,7 @@ def reconcile(
     )
     people = tuple(approval.name for approval in counted)
     ledger.settle(people, lost_rho)
-    key = load_signing_key(settings.home / settings.signing_key_file)
+    key = load_signing_key(settings.signing_key_path)
     with AuditLog(settings.audit_path, key, settings.country) as log:
         log.append(
             Operation.RECONCILE,

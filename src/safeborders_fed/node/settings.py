@@ -121,13 +121,18 @@ class NodeSettings(BaseModel):
                 "mend that key; `safeborders node init` writes a file with all of them",
             ) from error
         check_outside(settings.key_path, settings.home)
-        check_outside(settings.home / settings.signing_key_file, settings.home)
+        check_outside(settings.signing_key_path, settings.home)
         return settings
 
     @property
     def key_path(self) -> Path:
         """Where the key file is."""
         return self.home / self.key_file
+
+    @property
+    def signing_key_path(self) -> Path:
+        """Where the signing key is."""
+        return self.home / self.signing_key_file
 
     @property
     def store_path(self) -> Path:
@@ -148,7 +153,7 @@ class NodeSettings(BaseModel):
         """
         if self.policy is None:
             raise no_policy(self.home)
-        key = load_signing_key(self.home / self.signing_key_file)
+        key = load_signing_key(self.signing_key_path)
         accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
         approvers = self.approvers()
         return Participant(
