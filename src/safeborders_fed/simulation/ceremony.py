@@ -54,11 +54,13 @@ class Ceremony:
     """Everything that enrolment leaves behind.
 
     Attributes:
+        operator: Signing key of the coordinator's operator.
         roster: All nodes with their public keys.
         identities: Each node's own view of it.
         people: Each node's approvers.
     """
 
+    operator: Ed25519PrivateKey = field(repr=False)
     roster: Roster
     identities: dict[str, Identity]
     people: dict[str, People]
@@ -89,7 +91,7 @@ def hold(nodes: Sequence[str]) -> Ceremony:
             AcceptedKeys(), roster, approvals, approvers=people[node].enrolled, now=datetime.now(UTC)
         )
         identities[node] = Identity.from_accepted(node, key, accepted, today)
-    return Ceremony(roster, identities, people)
+    return Ceremony(Ed25519PrivateKey.generate(), roster, identities, people)
 
 
 def _people(node: str) -> People:

@@ -21,6 +21,7 @@ from safeborders_fed.cases.contract import features
 from safeborders_fed.cases.encoding import target_field
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import DataError, UsageError
+from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.privacy import accounting
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.simulation.evaluation import Comparison, compare
@@ -35,6 +36,7 @@ from safeborders_fed.simulation.nodes import (
 )
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.publication import publish, receive
 from safeborders_fed.study.roster import Roster
 from safeborders_fed.transport.in_process import run_in_process
 
@@ -255,8 +257,10 @@ def _study(
 ) -> StudyDone:
     """Drafts a study, has every node approve it, runs it and ends it."""
     manifest = draft(wish)
+    published = publish(manifest, ceremony.operator)
     for node in nodes:
-        node.participant.approve(manifest, ceremony.approvals(node.name, manifest))
+        received = receive(published, public_hex(ceremony.operator))
+        node.participant.approve(received, ceremony.approvals(node.name, received))
     progress.begin(step, sum(stage.rounds for stage in manifest.stages))
 
     def watch(done: RoundDone) -> None:
