@@ -19,7 +19,7 @@ from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.privacy.noise import discrete_gaussian
-from safeborders_fed.simulation.ceremony import hold
+from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.transport.in_process import run_in_process
@@ -38,10 +38,11 @@ POLICY = Policy(
     minimum_participants=2,
 )
 EIGHT = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
+SMALL = hold(NODES)
+"""Keys and people of a federation of four."""
 CEREMONY = hold(EIGHT)
-ROSTER = CEREMONY.roster
-ROSTER_HASH = ROSTER.hash()
-PUBLIC_KEYS = ROSTER.keys()
+"""Keys and people of a federation of eight."""
+PUBLIC_KEYS = CEREMONY.roster.keys()
 SIGNING_KEYS = {node: CEREMONY.identities[node].signing_key for node in EIGHT}
 EXPIRES = datetime.now(UTC).date() + timedelta(days=30)
 MAX_VICTIMS = 10_000
@@ -90,20 +91,31 @@ class MemoryStore:
 
 def approve(node: Participant, manifest: Manifest) -> None:
     """The node's two approvers approve a study."""
-    node.approve(manifest, CEREMONY.approvals(node.node, manifest))
+    node.approve(manifest, ceremony_of(manifest).approvals(node.node, manifest))
+
+
+def ceremony_of(manifest: Manifest) -> Ceremony:
+    """The ceremony whose roster a study is for."""
+    return SMALL if manifest.roster_hash == SMALL.roster.hash() else CEREMONY
 
 
 def participant(
-    directory: Path, node: str, table: pa.Table, *, policy: Policy = POLICY, noise: Noise = discrete_gaussian
+    directory: Path,
+    node: str,
+    table: pa.Table,
+    *,
+    policy: Policy = POLICY,
+    noise: Noise = discrete_gaussian,
+    ceremony: Ceremony = SMALL,
 ) -> Participant:
     ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps())
     return Participant(
-        identity=CEREMONY.identities[node],
+        identity=ceremony.identities[node],
         store=MemoryStore(table),
         ledger=ledger,
         policy=policy,
-        approvers=CEREMONY.people[node].enrolled,
-        audit_log=AuditLog(directory / f"{node}.audit.jsonl", SIGNING_KEYS[node], node),
+        approvers=ceremony.people[node].enrolled,
+        audit_log=AuditLog(directory / f"{node}.audit.jsonl", ceremony.identities[node].signing_key, node),
         noise=noise,
     )
 
@@ -114,7 +126,10 @@ def run_study(
     """Runs a study over Flower's in-process grid."""
     outcomes: list[Outcome] = []
     run_in_process(
-        nodes, lambda federation: outcomes.append(StudyRun(manifest, federation, PUBLIC_KEYS, watch).run())
+        nodes,
+        lambda federation: outcomes.append(
+            StudyRun(manifest, federation, ceremony_of(manifest).roster.keys(), watch).run()
+        ),
     )
     return outcomes[0]
 
@@ -128,7 +143,7 @@ def study(**changes: object) -> Manifest:
         "analysis": "logistic",
         "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 4},
         "participants": NODES,
-        "roster_hash": ROSTER_HASH,
+        "roster_hash": (CEREMONY if changes.get("participants") == EIGHT else SMALL).roster.hash(),
         "trust": "local",
         "rho": 0.5,
         "delta": 1e-6,

@@ -18,8 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from federation_of import CEREMONY, MAX_VICTIMS, analysis_table, approve, participant, run_study, study
 from federation_of import EIGHT as NODES
-from federation_of import MAX_VICTIMS, analysis_table, approve, participant, run_study, study
 from safeborders_fed.coordinator.rounds import RoundDone
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.session import Session
@@ -71,7 +71,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         nodes = [
-            participant(Path(directory), node, analysis_table(1000, seed), noise=noise)
+            participant(Path(directory), node, analysis_table(1000, seed), noise=noise, ceremony=CEREMONY)
             for seed, node in enumerate(NODES)
         ]
         for node in nodes:

@@ -25,9 +25,11 @@ from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.coordinator.rounds import StudyRun, add_up
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
+from safeborders_fed.masking.signing import Purpose, sign
 from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
+from safeborders_fed.node.session import witnesses_needed
 from safeborders_fed.study import handshake
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Witness
 from safeborders_fed.study.manifest import Manifest
@@ -70,7 +72,10 @@ class Carrier:
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> dict[str, Participant]:
-    made = {node: participant(tmp_path, node, analysis_table(40, seed)) for seed, node in enumerate(EIGHT)}
+    made = {
+        node: participant(tmp_path, node, analysis_table(40, seed), ceremony=CEREMONY)
+        for seed, node in enumerate(EIGHT)
+    }
     for node in made.values():
         approve(node, MASKED)
     return made
@@ -123,7 +128,7 @@ def begun(nodes: Mapping[str, Participant], manifest: Manifest = MASKED) -> tupl
     carrier = Carrier(nodes)
     gathered = gather(manifest, manifest.hash(), carrier, PUBLIC_KEYS)
     keys = tuple(gathered.keys[node] for node in EIGHT)
-    return carrier, Round(manifest.id, manifest.hash(), "statistics", 0, 0, EIGHT, keys, {})
+    return carrier, Round(manifest.id, manifest.hash(), "statistics", 0, 0, EIGHT, keys, {}, {})
 
 
 def test_a_key_that_its_node_did_not_sign_is_refused(nodes: dict[str, Participant]) -> None:
@@ -172,7 +177,7 @@ def test_a_disk_put_back_never_masks_two_noises_with_one_keystream(
     for name in ("FI.ledger.sqlite", "FI.ledger.sqlite-wal", "FI.ledger.sqlite-shm"):
         (tmp_path / name).unlink(missing_ok=True)
     shutil.copy(copy, tmp_path / "FI.ledger.sqlite")
-    restored = participant(tmp_path, "FI", analysis_table(40, 2))
+    restored = participant(tmp_path, "FI", analysis_table(40, 2), ceremony=CEREMONY)
     approve(restored, MASKED)
     assert isinstance(decode(restored.answer(request.encode()).data), Refusal)
     carrier.nodes["FI"] = restored
@@ -212,7 +217,7 @@ def test_a_ledger_put_back_is_noticed_and_refused_until_two_people_settle_it(
     for name in ("FI.ledger.sqlite", "FI.ledger.sqlite-wal", "FI.ledger.sqlite-shm"):
         (tmp_path / name).unlink(missing_ok=True)
     shutil.copy(copy, tmp_path / "FI.ledger.sqlite")
-    restored = participant(tmp_path, "FI", analysis_table(40, 2))
+    restored = participant(tmp_path, "FI", analysis_table(40, 2), ceremony=CEREMONY)
     assert restored._ledger.totals().spent == 0, "the old copy has forgotten what was spent"
     third = study(id="study-3", participants=EIGHT, trust="masked")
     everybody = {**nodes, "FI": restored}
@@ -238,6 +243,116 @@ def test_a_coordinator_that_hides_testimonies_is_refused(nodes: dict[str, Partic
     assert decode(answer) == Refusal("FI", Reason.LEDGER)
 
 
+def put_back(tmp_path: Path, nodes: dict[str, Participant], copy: Path) -> Participant:
+    """FI's machine comes back with an old copy of its ledger."""
+    nodes["FI"]._ledger.close()
+    nodes["FI"]._audit_log.close()
+    for name in ("FI.ledger.sqlite", "FI.ledger.sqlite-wal", "FI.ledger.sqlite-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(copy, tmp_path / "FI.ledger.sqlite")
+    return participant(tmp_path, "FI", analysis_table(40, 2), ceremony=CEREMONY)
+
+
+def yesterday(tmp_path: Path, node: Participant) -> Path:
+    node._ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return Path(shutil.copy(tmp_path / "FI.ledger.sqlite", tmp_path / "yesterday.sqlite"))
+
+
+def test_repeating_the_handshake_does_not_make_witnesses_forget(
+    tmp_path: Path, nodes: dict[str, Participant]
+) -> None:
+    """The coordinator throws the first testimonies away; the restored journal has grown past the old head."""
+    copy = yesterday(tmp_path, nodes["FI"])
+    StudyRun(MASKED, Carrier(nodes), PUBLIC_KEYS).run()
+    everybody = {**nodes, "FI": put_back(tmp_path, nodes, copy)}
+    for number in range(2, 12):
+        later = study(id=f"study-{number}", participants=EIGHT, trust="masked", rho=0.01)
+        for node in everybody.values():
+            approve(node, later)
+    for _ in range(3):
+        begin = gather_testimonies(everybody, "study-11", later)
+    assert decode(everybody["FI"].answer(begin.encode()).data) == Refusal("FI", Reason.LEDGER)
+
+
+def test_a_ledger_put_back_right_after_a_study_is_noticed_at_the_next(
+    tmp_path: Path, nodes: dict[str, Participant]
+) -> None:
+    """Peers witness heads in every round, not only at the beginning."""
+    copy = yesterday(tmp_path, nodes["FI"])
+    StudyRun(MASKED, Carrier(nodes), PUBLIC_KEYS).run()
+    everybody = {**nodes, "FI": put_back(tmp_path, nodes, copy)}
+    later = study(id="study-2", participants=EIGHT, trust="masked", rho=0.01)
+    for node in everybody.values():
+        approve(node, later)
+    begin = gather_testimonies(everybody, "study-2", later)
+    assert decode(everybody["FI"].answer(begin.encode()).data) == Refusal("FI", Reason.LEDGER)
+
+
+def test_a_coordinator_that_shows_one_node_an_old_head_of_another_gets_garbage(
+    nodes: dict[str, Participant],
+) -> None:
+    class Hiding(Carrier):
+        def to(self, node: str, data: bytes) -> bytes:
+            message = decode(data)
+            if isinstance(message, Round) and message.round == 2 and node != "FI":
+                heads = {name: head for name, head in message.heads.items() if name != "FI"}
+                return replace(message, heads=heads).encode()
+            return data
+
+    with pytest.raises(PeerError, match="implausible"):
+        StudyRun(MASKED, Hiding(nodes), PUBLIC_KEYS).run()
+
+
+def test_two_groups_of_witnesses_cannot_be_kept_apart(tmp_path: Path, nodes: dict[str, Participant]) -> None:
+    """The coordinator lets two nodes see FI's ledger in one study and asks others in the next."""
+
+    def begin_with(
+        everybody: Mapping[str, Participant], manifest: Manifest, groups: tuple[str, ...]
+    ) -> bytes:
+        full = gather_testimonies(everybody, manifest.id, manifest)
+        chosen = tuple(entry for entry in full.testimonies if entry.node in groups)
+        return everybody["FI"].answer(Begin(study=manifest.id, testimonies=chosen).encode()).data
+
+    del tmp_path
+    assert witnesses_needed(8, 1) == 5
+    for group in (("BE", "BG"), ("BE", "BG", "GR", "IT")):
+        assert decode(begin_with(nodes, MASKED, group)) == Refusal("FI", Reason.LEDGER)
+    assert isinstance(decode(begin_with(nodes, MASKED, ("BE", "BG", "GR", "IT", "PL"))), Begun)
+
+
+@pytest.mark.parametrize("nodes_count", range(3, 31))
+@pytest.mark.parametrize("colluders", [1, 2, 3])
+def test_any_two_groups_of_witnesses_share_an_honest_node(nodes_count: int, colluders: int) -> None:
+    needed = witnesses_needed(nodes_count, colluders)
+    assert 2 * needed - (nodes_count - 1) > colluders
+    assert 2 * (needed - 1) - (nodes_count - 1) <= colluders
+
+
+def test_a_copied_key_offer_does_not_end_the_study_for_the_honest(nodes: dict[str, Participant]) -> None:
+    """PL copies RO's study key: both are left out before the first round, the others go on."""
+
+    class Copying(Carrier):
+        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+            replies = super().ask(requests)
+            joined = {node: decode(data) for node, data in replies.items()}
+            if all(isinstance(message, Joined) for message in joined.values()):
+                own, other = joined["PL"], joined["RO"]
+                assert isinstance(own, Joined)
+                assert isinstance(other, Joined)
+                assert own.key is not None
+                assert other.key is not None
+                copied = replace(SignedKey.from_json(own.key), public=other.key["public"])
+                signature = sign(SIGNING_KEYS["PL"], Purpose.STUDY_KEY, copied.payload())
+                offer_ = replace(copied, signature=signature).to_json()
+                changed = own.model_copy(update={"key": offer_}).signed(SIGNING_KEYS["PL"])
+                replies["PL"] = changed.encode()
+            return replies
+
+    gathered = gather(MASKED, MASKED.hash(), Copying(nodes), PUBLIC_KEYS)
+    assert gathered.failures == {"PL": "duplicate-key", "RO": "duplicate-key"}
+    assert gathered.nodes == tuple(node for node in EIGHT if node not in {"PL", "RO"})
+
+
 def test_old_testimonies_do_not_count(nodes: dict[str, Participant]) -> None:
     old = gather_testimonies(nodes, MASKED.id, MASKED)
     nodes["FI"].answer(Join(study=MASKED.id, manifest_hash=MASKED.hash()).encode())
@@ -248,7 +363,7 @@ def test_a_witness_cannot_invent_a_head(nodes: dict[str, Participant]) -> None:
     begin = gather_testimonies(nodes, MASKED.id, MASKED)
     testimony = next(entry for entry in begin.testimonies if entry.node == "PL")
     known = tuple(
-        entry.model_copy(update={"head": nodes["FI"]._ledger.head().model_copy(update={"entries": 99})})
+        entry.model_copy(update={"heads": (nodes["FI"]._ledger.head().model_copy(update={"entries": 99}),)})
         if entry.node == "FI"
         else entry
         for entry in testimony.known
@@ -286,9 +401,13 @@ def test_a_contribution_changed_on_its_way_is_refused(nodes: dict[str, Participa
 def test_a_retry_has_fresh_noise_and_fresh_masks_and_is_paid_for(nodes: dict[str, Participant]) -> None:
     carrier, request = begun(nodes)
     first = decode(nodes["BE"].answer(request.encode()).data)
+    assert isinstance(first, Contribution)
     seven = tuple(node for node in EIGHT if node != "RO")
     keys = tuple(key for key in request.keys if key.node != "RO")
-    retry = replace(request, attempt=1, participants=seven, keys=keys)
+    heads = {"BE": first.head}
+    lone = replace(request, attempt=1, participants=seven, keys=keys)
+    assert decode(nodes["BE"].answer(lone.encode()).data) == Refusal("BE", Reason.MALFORMED)
+    retry = replace(lone, heads=heads)
     answers = [decode(nodes[node].answer(retry.encode()).data) for node in seven]
     assert isinstance(first, Contribution)
     assert all(isinstance(answer, Contribution) for answer in answers)
@@ -308,9 +427,9 @@ def test_nested_population_filters_are_one_query_each_and_paid_for(tmp_path: Pat
     lengths = {}
     for rows in (1, 400):
         (tmp_path / str(rows)).mkdir()
-        node = participant(tmp_path / str(rows), "FI", analysis_table(rows, 7), policy=POLICY)
+        node = participant(tmp_path / str(rows), "FI", analysis_table(rows, 7), ceremony=CEREMONY)
         others = {
-            name: participant(tmp_path / str(rows), name, analysis_table(30, 1))
+            name: participant(tmp_path / str(rows), name, analysis_table(30, 1), ceremony=CEREMONY)
             for name in EIGHT
             if name != "FI"
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from federation_of import CEREMONY, NODES, ROOT, ROSTER, analysis_table, approve, participant, study
+from federation_of import CEREMONY, NODES, ROOT, SMALL, analysis_table, approve, participant, study
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvers import approvers_to_bytes
@@ -41,7 +41,7 @@ def test_a_coordinator_app_runs_the_study_of_its_directory(
     directory = tmp_path / "study"
     directory.mkdir()
     (directory / "manifest.json").write_bytes(manifest.canonical())
-    (directory / "roster.json").write_bytes(ROSTER.canonical())
+    (directory / "roster.json").write_bytes(SMALL.roster.canonical())
     (directory / "nodes.json").write_text(json.dumps({"BE": 2, "BG": 3, "FI": 4, "GR": 5}), encoding="utf-8")
     monkeypatch.setenv("SAFEBORDERS_STUDY", str(directory))
     app = runpy.run_path(str(ROOT / "coordinator" / "server_app.py"))["app"]
@@ -71,7 +71,7 @@ def test_a_node_app_refuses_what_was_not_approved(tmp_path: Path, monkeypatch: p
     (home / "approvers.json").write_bytes(approvers_to_bytes(CEREMONY.people["BE"].enrolled))
     monkeypatch.setenv("SAFEBORDERS_HOME", str(home))
     app = runpy.run_path(str(ROOT / "node" / "client_app.py"))["app"]
-    request = Round("s", "0" * 64, "statistics", 0, 0, ("BE", "BG"), (), {}).encode()
+    request = Round("s", "0" * 64, "statistics", 0, 0, ("BE", "BG"), (), {}, {}).encode()
     replies = FlowerFederation(InProcessGrid({2: app}), {"BE": 2}, 10.0).ask({"BE": request})
     assert decode(replies["BE"]) == Refusal("BE", Reason.NOT_APPROVED)
 
@@ -92,7 +92,7 @@ def test_a_node_without_roster_or_approvers_does_not_start(tmp_path: Path, missi
     with (home / "node.toml").open("a", encoding="utf-8") as file:
         file.write(POLICY)
     if missing == "approvers.json":
-        (home / "accepted-keys.json").write_bytes(AcceptedKeys(roster=ROSTER).to_bytes())
+        (home / "accepted-keys.json").write_bytes(AcceptedKeys(roster=CEREMONY.roster).to_bytes())
     with pytest.raises(ConfigurationError) as caught:
         NodeSettings.load(home).open_participant()
     assert caught.value.code == code

@@ -11,7 +11,7 @@ from federation_of import (
     MAX_VICTIMS,
     NODES,
     POLICY,
-    PUBLIC_KEYS,
+    SMALL,
     analysis_table,
     approve,
     participant,
@@ -91,6 +91,9 @@ def test_the_sum_is_the_exact_sum_of_inputs_and_noise(
     assert all(part.any() for part in drawn)
 
 
+HEAD = handshake.Head(entries=0, value="0" * 64)
+
+
 class Spy:
     """Records every byte on its way, and can change it."""
 
@@ -122,7 +125,7 @@ def test_nothing_but_typed_messages_of_fixed_length_leaves(tmp_path: Path) -> No
         for node in nodes:
             approve(node, manifest)
         spy = Spy(nodes)
-        StudyRun(manifest, spy, PUBLIC_KEYS).run()
+        StudyRun(manifest, spy, SMALL.roster.keys()).run()
         for node, data in spy.replies:
             message = decode(data)
             assert isinstance(
@@ -139,7 +142,7 @@ def test_the_same_request_gets_the_same_bytes_and_is_charged_once(nodes: list[Pa
     for node in nodes:
         approve(node, manifest)
     spy = Spy(nodes)
-    StudyRun(manifest, spy, PUBLIC_KEYS).run()
+    StudyRun(manifest, spy, SMALL.roster.keys()).run()
     before = nodes[0]._ledger.totals().spent
     answer = nodes[0].answer(spy.requests[-1]).data
     assert answer == next(data for node, data in reversed(spy.replies) if node == nodes[0].node)
@@ -151,12 +154,20 @@ def test_the_same_attempt_with_other_weights_is_refused(nodes: list[Participant]
     for node in nodes:
         approve(node, manifest)
     spy = Spy(nodes)
-    StudyRun(manifest, spy, PUBLIC_KEYS).run()
+    StudyRun(manifest, spy, SMALL.roster.keys()).run()
     last = decode(spy.requests[-1])
     assert isinstance(last, Round)
     weights = {name: array + 1 for name, array in last.broadcast.items()}
     changed = Round(
-        last.study, last.manifest_hash, last.stage, last.round, last.attempt, last.participants, (), weights
+        last.study,
+        last.manifest_hash,
+        last.stage,
+        last.round,
+        last.attempt,
+        last.participants,
+        (),
+        last.heads,
+        weights,
     )
     assert decode(nodes[0].answer(changed.encode()).data) == Refusal(NODES[0], Reason.REPLAYED)
 
@@ -170,6 +181,7 @@ def request(manifest: Manifest, **changes: object) -> bytes:
         "attempt": 0,
         "participants": NODES,
         "keys": (),
+        "heads": {},
         "broadcast": {},
     }
     return Round(**{**terms, **changes}).encode()  # type: ignore[arg-type] - tests pass wrong values too
@@ -243,7 +255,7 @@ def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(
             return super().ask(requests)
 
     spy = Failing(nodes)
-    outcome = StudyRun(manifest, spy, PUBLIC_KEYS).run()
+    outcome = StudyRun(manifest, spy, SMALL.roster.keys()).run()
     assert outcome.attempts == outcome.rounds + 1
     assert nodes[0]._ledger.totals().spent == pytest.approx(outcome.rho_spent)
     last = decode(spy.requests[-1])
@@ -268,7 +280,7 @@ def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
 
     spy = Silent(nodes)
     with pytest.raises(PeerError, match="FI: no-reply") as caught:
-        StudyRun(manifest, spy, PUBLIC_KEYS).run()
+        StudyRun(manifest, spy, SMALL.roster.keys()).run()
     assert caught.value.code == code
 
 
@@ -278,10 +290,10 @@ def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
         b"garbage",
         Refusal("BG", Reason.BUDGET).encode(),
         Refusal("FI", Reason.BUDGET).encode(),
-        Contribution("study-1", 0, 7, "FI", "", np.zeros(18, dtype=np.uint64)).encode(),
-        Contribution("study-1", 0, 0, "BG", "", np.zeros(18, dtype=np.uint64)).encode(),
-        Contribution("study-1", 0, 0, "FI", "", np.zeros(5, dtype=np.uint64)).encode(),
-        Contribution("study-1", 0, 0, "FI", "", np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 7, "FI", HEAD, np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "BG", HEAD, np.zeros(18, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "FI", HEAD, np.zeros(5, dtype=np.uint64)).encode(),
+        Contribution("study-1", 0, 0, "FI", HEAD, np.zeros(18, dtype=np.uint64)).encode(),
     ],
 )
 def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: bytes) -> None:
@@ -296,7 +308,7 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
             return super().ask(requests)
 
     with pytest.raises(PeerError, match="FI: "):
-        StudyRun(manifest, Wrong(nodes), PUBLIC_KEYS).run()
+        StudyRun(manifest, Wrong(nodes), SMALL.roster.keys()).run()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from safeborders_fed.node.door import Door
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.study import canonical
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Round, decode
 
@@ -50,8 +51,22 @@ def total(manifest: Manifest) -> BoundedSum:
     return builder.finish()
 
 
-def no_mask() -> np.ndarray:
-    return np.zeros(MANIFEST.terms("gradient").dimension, dtype=np.uint64)
+class Unmasked:
+    """A session after the handshake, of a node that nobody masks with."""
+
+    def check_heads(self, request: Round) -> dict[str, Head]:
+        del request
+        return {}
+
+    def sign_head(self, head: Head) -> Head:
+        return head
+
+    def has_stated(self, head: Head) -> None:
+        pass
+
+    def mask(self, request: Round, dimension: int) -> np.ndarray:
+        del request
+        return np.zeros(dimension, dtype=np.uint64)
 
 
 def answer_for_ever(directory: Path, first: int) -> None:
@@ -60,14 +75,14 @@ def answer_for_ever(directory: Path, first: int) -> None:
     ledger.reserve(MANIFEST.id, MANIFEST.hash(), 1e6)
     sent = os.open(directory / "sent", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for attempt in range(first, first + 500):
-        request = Round(MANIFEST.id, MANIFEST.hash(), "gradient", attempt, attempt, EIGHT, (), {})
+        request = Round(MANIFEST.id, MANIFEST.hash(), "gradient", attempt, attempt, EIGHT, (), {}, {})
         digest = canonical.sha256(request.encode())
         outgoing = door.contribution(
             MANIFEST,
             request,
             digest,
             lambda: total(MANIFEST),
-            no_mask,
+            Unmasked(),
         )
         message = decode(outgoing.data)
         assert isinstance(message, Contribution)

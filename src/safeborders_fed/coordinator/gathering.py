@@ -61,8 +61,9 @@ def gather(
         list(manifest.participants),
         Join(study=manifest.id, manifest_hash=manifest_hash).encode(),
         Joined,
-        lambda answer: _check_joined(answer, manifest, public_keys),
+        lambda answer: _check_joined(answer, manifest, manifest_hash, public_keys),
     )
+    _drop_copies(joined, failures)
     witness = Witness(study=manifest.id, joined=tuple(joined.values())).encode()
     testimonies = ask(list(joined), witness, Testimony, lambda answer: answer.check(public_keys[answer.node]))
     begin = Begin(study=manifest.id, testimonies=tuple(testimonies.values())).encode()
@@ -71,7 +72,9 @@ def gather(
     return Gathered(tuple(begun), keys, failures)
 
 
-def _check_joined(answer: Joined, manifest: Manifest, public_keys: Mapping[str, str]) -> None:
+def _check_joined(
+    answer: Joined, manifest: Manifest, manifest_hash: str, public_keys: Mapping[str, str]
+) -> None:
     answer.check(public_keys[answer.node])
     if (answer.key is not None) != (manifest.trust == "masked"):
         raise PeerError(
@@ -80,4 +83,23 @@ def _check_joined(answer: Joined, manifest: Manifest, public_keys: Mapping[str, 
             "compare the manifests of both sides",
         )
     if answer.key is not None:
-        SignedKey.from_json(answer.key)
+        SignedKey.from_json(answer.key).check(
+            public_keys[answer.node],
+            node=answer.node,
+            study=manifest.id,
+            manifest_hash=manifest_hash,
+            roster_hash=manifest.roster_hash,
+        )
+
+
+def _drop_copies(joined: dict[str, Joined], failures: dict[str, str]) -> None:
+    """Leaves out all nodes that offered one key: honest ones would refuse them, and so the attempt."""
+    owners: dict[str, list[str]] = {}
+    for node, answer in joined.items():
+        if answer.key is not None:
+            owners.setdefault(answer.key["public"], []).append(node)
+    for nodes in owners.values():
+        if len(nodes) > 1:
+            for node in nodes:
+                del joined[node]
+                failures[node] = "duplicate-key"

@@ -26,6 +26,7 @@ from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_r
 from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Round
 
@@ -67,7 +68,7 @@ class Outcome:
     rounds: int
     attempts: int
     rho_spent: float
-    heads: dict[str, str]
+    heads: dict[str, Head]
 
 
 class StudyRun:
@@ -93,7 +94,7 @@ class StudyRun:
         self._keys = keys
         self._watch = watch
         self._study_keys: dict[str, SignedKey] = {}
-        self._heads: dict[str, str] = {}
+        self._heads: dict[str, Head] = {}
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
@@ -140,6 +141,7 @@ class StudyRun:
                 self._attempts,
                 self._participants,
                 tuple(self._study_keys[node] for node in self._participants if node in self._study_keys),
+                {node: self._heads[node] for node in self._participants if node in self._heads},
                 broadcast,
             )
             self._attempts += 1

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from safeborders_fed.errors import DefectError
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study.handshake import Begun, Joined, Testimony
@@ -80,7 +81,7 @@ class Door:
         request: Round,
         request_hash: str,
         build: Callable[[], BoundedSum],
-        mask: Callable[[], NDArray[np.uint64]],
+        session: Session,
     ) -> Outgoing:
         """Answers an attempt that the participant found permitted.
 
@@ -89,7 +90,8 @@ class Door:
             request: The attempt.
             request_hash: SHA-256 of the request's bytes: the same attempt with other inputs has another.
             build: Computes the bounded sum; called only if the attempt was not answered before.
-            mask: Gives this node's mask for the attempt, likewise; it raises before anything is charged.
+            session: Checks keys and heads of the attempt and gives this node's mask; raises before anything
+                is charged.
 
         Raises:
             RefusedError: ``attempt-replayed``, ``study-ended``, ``not-reserved``, ``reservation-exhausted``.
@@ -100,16 +102,20 @@ class Door:
         if stored is None:
             self._record()  # what a failure kept from the audit log, before the ledger forgets it
             scale = manifest.share(request.stage, len(request.participants))
-            masks = mask()
+            heads = session.check_heads(request)
+            stated = session.sign_head(self._ledger.head())
+            masks = session.mask(request, terms.dimension)
+            vector = self._noised(build(), terms, scale) + masks
             message = Contribution(
                 study=request.study,
                 round=request.round,
                 attempt=request.attempt,
                 node=self._identity.node,
-                head=self._ledger.head().value,
-                vector=self._noised(build(), terms, scale) + masks,
+                head=stated,
+                vector=vector,
             ).signed(self._identity.signing_key)
-            stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho)
+            stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho, heads)
+            session.has_stated(stated)
         self._record()
         return Outgoing(_SEAL, stored)
 

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.study.accepted_keys import AcceptedKeys
+from safeborders_fed.study.handshake import Head
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Identity:
         signing_key: Long-term Ed25519 key.
         accepted: Name to public key (64 hexadecimal digits) of every node of the roster, itself included.
         roster_hash: Hash of the roster that holds exactly those keys.
+        retired: Keys that were given up; heads that this node signed with one of them still count.
     """
 
     node: str
     signing_key: Ed25519PrivateKey = field(repr=False)
     accepted: Mapping[str, str]
     roster_hash: str
+    retired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.accepted.get(self.node) != public_hex(self.signing_key):
@@ -49,6 +52,20 @@ class Identity:
                 f"the roster does not hold the signing key of {self.node}",
                 "have the coordinator enrol this node's key, and accept the new roster",
             )
+
+    def check_own(self, head: Head) -> None:
+        """Checks that this node signed a ledger head, with its key of now or an earlier one.
+
+        Raises:
+            PeerError: ``bad-signature``.
+        """
+        for public in self.retired:
+            try:
+                head.check(public, self.node)
+            except PeerError:
+                continue
+            return
+        head.check(self.accepted[self.node], self.node)
 
     @classmethod
     def from_accepted(
@@ -67,7 +84,7 @@ class Identity:
                 "have the roster sent by the coordinator accepted by two approvers",
             )
         accepted.roster.require_current(today)
-        return cls(node, signing_key, accepted.keys(), accepted.roster.hash())
+        return cls(node, signing_key, accepted.keys(), accepted.roster.hash(), accepted.retired)
 
 
 def save_signing_key(key: Ed25519PrivateKey, path: Path) -> None:

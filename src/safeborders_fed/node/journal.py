@@ -25,6 +25,7 @@ CREATE TABLE study (
     id TEXT PRIMARY KEY,
     manifest_hash TEXT NOT NULL,
     rho_reserved REAL NOT NULL CHECK (rho_reserved > 0),
+    snapshot TEXT NOT NULL,
     opened TEXT NOT NULL,
     ended TEXT
 ) STRICT;
@@ -44,10 +45,12 @@ CREATE TABLE entry (
     head TEXT NOT NULL
 ) STRICT;
 CREATE TABLE witnessed (
-    node TEXT PRIMARY KEY,
+    node TEXT NOT NULL,
     entries INTEGER NOT NULL,
     value TEXT NOT NULL,
-    signature TEXT NOT NULL
+    signature TEXT NOT NULL,
+    study TEXT,
+    PRIMARY KEY (node, entries, value)
 ) STRICT;
 CREATE TABLE dispute (
     witness TEXT NOT NULL,

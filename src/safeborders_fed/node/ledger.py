@@ -18,7 +18,7 @@ Guarantees:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,15 +75,19 @@ class Ledger:
         """The journal's head: it stands for all entries so far."""
         return self._journal.head()
 
-    def reserve(self, study: str, manifest_hash: str, rho: float) -> None:
-        """Sets a study's whole cost aside. Repeating it for the same manifest changes nothing.
+    def reserve(self, study: str, manifest_hash: str, rho: float, snapshot: str = "") -> str:
+        """Sets a study's whole cost aside; the snapshot of the case store that the study runs on.
+
+        Repeating it for the same manifest changes nothing, and gives the snapshot of the first time.
 
         Raises:
             RefusedError: ``budget-exhausted``, ``study-changed`` or ``study-ended``.
         """
         with self._journal.transaction():
             self.witnesses.require_undisputed()
-            row = self._db.execute("SELECT manifest_hash, ended FROM study WHERE id = ?", (study,)).fetchone()
+            row = self._db.execute(
+                "SELECT manifest_hash, ended, snapshot FROM study WHERE id = ?", (study,)
+            ).fetchone()
             if row is not None:
                 if row[0] != manifest_hash:
                     raise RefusedError(
@@ -92,13 +96,14 @@ class Ledger:
                         "draft the changed study under a new id",
                     )
                 self._require_open(study, row[1])
-                return
+                return str(row[2])
             self._require_budget(study, rho)
             self._db.execute(
-                "INSERT INTO study VALUES (?, ?, ?, ?, NULL)",
-                (study, manifest_hash, rho, self._journal.clock().isoformat()),
+                "INSERT INTO study VALUES (?, ?, ?, ?, ?, NULL)",
+                (study, manifest_hash, rho, snapshot, self._journal.clock().isoformat()),
             )
-            self._journal.record("reserve", study=study, manifest=manifest_hash, rho=rho)
+            self._journal.record("reserve", study=study, manifest=manifest_hash, rho=rho, snapshot=snapshot)
+            return snapshot
 
     def _require_budget(self, study: str, rho: float) -> None:
         year = self.totals(year=self._journal.clock().year)
@@ -148,8 +153,22 @@ class Ledger:
             )
         return None
 
-    def spend(self, key: Attempt, request_hash: str, payload: bytes, rho: float) -> bytes:
+    def spend(
+        self,
+        key: Attempt,
+        request_hash: str,
+        payload: bytes,
+        rho: float,
+        heads: Mapping[str, Head] | None = None,
+    ) -> bytes:
         """Charges an attempt and stores its bytes, in one transaction; returns them as read back.
+
+        Args:
+            key: The attempt.
+            request_hash: SHA-256 of the request.
+            payload: The bytes to send.
+            rho: What they cost.
+            heads: Ledger heads of other nodes that the request shows, to be witnessed.
 
         Raises:
             RefusedError: ``attempt-replayed``, ``study-ended``, or ``reservation-exhausted`` when the study
@@ -177,6 +196,7 @@ class Ledger:
                 "INSERT INTO contribution VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (study, round_number, attempt, request_hash, rho, self._journal.clock().isoformat(), payload),
             )
+            self.witnesses.witness_round(study, heads or {})
             digest = canonical.sha256(payload)
             facts = {"study": study, "round": round_number, "attempt": attempt, "rho": rho}
             self._journal.record("spend", **facts, contribution=digest)
@@ -184,7 +204,7 @@ class Ledger:
             self._db.execute("DELETE FROM outbox")
             self._db.execute(
                 "INSERT INTO outbox VALUES (?, ?)",
-                (f"{study}/{attempt}", canonical.serialise({**facts, "contribution": digest})),
+                (f"{study}/{attempt}/{digest}", canonical.serialise({**facts, "contribution": digest})),
             )
         stored = self.stored(key, request_hash)
         if stored is None:
@@ -249,12 +269,14 @@ class Ledger:
 
     def _charge_loss(self, study: str, rho: float) -> None:
         at = self._journal.clock().isoformat()
-        self._db.execute("INSERT INTO study VALUES (?, ?, ?, ?, ?)", (study, GENESIS, rho, at, at))
+        self._db.execute("INSERT INTO study VALUES (?, ?, ?, ?, ?, ?)", (study, GENESIS, rho, "", at, at))
+        self._journal.record("reserve", study=study, manifest=GENESIS, rho=rho, snapshot="")
         self._db.execute(
             "INSERT INTO contribution VALUES (?, 0, 0, ?, ?, ?, ?)", (study, GENESIS, rho, at, b"")
         )
         digest = canonical.sha256(b"")
         self._journal.record("spend", study=study, round=0, attempt=0, rho=rho, contribution=digest)
+        self._journal.record("end", study=study, spent=rho)
 
     def studies(self) -> list[dict[str, Any]]:
         """Every study by approval: id, opened, ended, attempts answered, rho reserved and spent."""
@@ -271,11 +293,17 @@ class Ledger:
         Raises:
             ConfigurationError: ``ledger-altered``.
         """
-        charged, count = [], 0
+        count, charged = 0, []
+        studies: dict[str, tuple[str, float, str, bool]] = {}
         for facts in self._journal.entries():
             count += 1
-            if facts["kind"] == "spend":
-                charged.append((facts["study"], facts["attempt"], facts["rho"], facts["contribution"]))
+            match facts["kind"]:
+                case "reserve":
+                    studies[facts["study"]] = (facts["manifest"], facts["rho"], facts["snapshot"], False)
+                case "end":
+                    studies[facts["study"]] = (*studies[facts["study"]][:3], True)
+                case "spend":
+                    charged.append((facts["study"], facts["attempt"], facts["rho"], facts["contribution"]))
         found = [
             (study, attempt, rho, canonical.sha256(payload))
             for study, attempt, rho, payload in self._db.execute(
@@ -284,4 +312,9 @@ class Ledger:
         ]
         if sorted(charged) != sorted(found):
             raise altered("contributions are not those that its entries charged")
+        kept = self._db.execute(
+            "SELECT id, manifest_hash, rho_reserved, snapshot, ended IS NOT NULL FROM study"
+        )
+        if studies != {study: (*terms, bool(ended)) for study, *terms, ended in kept}:
+            raise altered("studies are not those that its entries opened and ended")
         return count

@@ -18,7 +18,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Stage
 from safeborders_fed.cases.encoding import merge
@@ -148,7 +147,7 @@ class Participant:
             needed=self._policy.approvals_needed,
             now=self._clock(),
         )
-        self._ledger.reserve(manifest.id, digest, manifest.rho)
+        snapshot = self._ledger.reserve(manifest.id, digest, manifest.rho, snapshot)
         self._audit_log.append(
             Operation.APPROVE,
             who=", ".join(approval.name for approval in counted),
@@ -219,10 +218,7 @@ class Participant:
                 study.prepared = study.analysis.prepare(merge(self._store.cases(study.snapshot), fields))
             return study.analysis.contribute(study.prepared, stage, request.broadcast, manifest.max_victims)
 
-        def mask() -> NDArray[np.uint64]:
-            return study.session.mask(request, stage.dimension)
-
-        return self._door.contribution(manifest, request, request_hash, build, mask)
+        return self._door.contribution(manifest, request, request_hash, build, study.session)
 
     def _check_participants(self, manifest: Manifest, request: Round) -> None:
         named = request.participants

@@ -117,13 +117,13 @@ def reconcile(
         now=now(),
     )
     people = tuple(approval.name for approval in counted)
-    ledger.settle(people, lost_rho)
-    key = load_signing_key(settings.signing_key_path)
-    with AuditLog(settings.audit_path, key, settings.country) as log:
+    # The log first: should the machine stop in between, people settle it again, and nothing is unlogged.
+    with AuditLog(settings.audit_path, load_signing_key(settings.signing_key_path), settings.country) as log:
         log.append(
             Operation.RECONCILE,
             who=", ".join(people),
             why="entries that witnesses know are missing from the ledger",
             details={"lost_rho": lost_rho, "head": ledger.head().value},
         )
+    ledger.settle(people, lost_rho)
     return people

@@ -4,8 +4,8 @@ Guarantees:
 
 - The study key is made when the session is, lives in memory only, and is never used in another process: a
   disk put back to an earlier state can never produce the same mask over different noise.
-- Rounds are answered only after enough peers have testified, with this session's fresh nonce, to heads that
-  this node's ledger holds (``study.handshake``).
+- Rounds are answered only after enough peers (``witnesses_needed``) have testified, with this session's fresh
+  nonce, to heads that this node's ledger holds (``study.handshake``).
 - A round's keys are checked against this node's own accepted keys, its own manifest and roster.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
 from safeborders_fed.masking.masks import Binding, mask
-from safeborders_fed.study.handshake import Begin, Begun, Joined, Known, Testimony, Witness
+from safeborders_fed.study.handshake import Begin, Begun, Head, Joined, Known, Testimony, Witness
 from safeborders_fed.study.wire import PROTOCOL
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.study.manifest import Manifest
     from safeborders_fed.study.messages import Round
+
+
+def witnesses_needed(nodes: int, colluders: int) -> int:
+    """How many of the other nodes must testify, so that any two such groups share an honest node.
+
+    Two groups of q among ``nodes - 1`` share at least ``2 q - (nodes - 1)``, which must exceed ``colluders``.
+    So the group that saw a ledger's head in one study and the group asked in the next have an honest node in
+    common, however a coordinator chooses them.
+    """
+    return (nodes - 1 + colluders) // 2 + 1
 
 
 class Session:
@@ -51,6 +61,8 @@ class Session:
         self._offer: dict[str, str] | None = None
         self._checked: set[SignedKey] = set()
         self._last_masked = -1
+        self._held: set[str] = set()
+        self._stated: Head | None = None
         if manifest.trust == "masked":
             self._key = StudyKey.generate()
             self._offer = offer(
@@ -92,7 +104,7 @@ class Session:
                 "check the coordinator's version",
             )
         known = tuple(
-            Known(node=joined.node, nonce=joined.nonce, head=self._ledger.witnesses.witnessed(joined.node))
+            Known(node=joined.node, nonce=joined.nonce, heads=self._ledger.witnesses.witnessed(joined.node))
             for joined in others
         )
         self._ledger.witnesses.witness({joined.node: joined.head for joined in others})
@@ -116,21 +128,24 @@ class Session:
                     witnesses.add(testimony.node)
                     self._hold_against(testimony.node, known)
         self._ledger.witnesses.require_undisputed()
-        if len(witnesses) <= self._manifest.tolerated_colluders:
+        needed = witnesses_needed(len(self._identity.accepted), self._manifest.tolerated_colluders)
+        if len(witnesses) < needed:
             raise RefusedError(
                 "too-few-witnesses",
-                f"{len(witnesses)} nodes witnessed this ledger; more than "
-                f"{self._manifest.tolerated_colluders} are needed",
+                f"{len(witnesses)} nodes witnessed this ledger; {needed} are needed",
                 "ask the coordinator to pass on the testimonies of all nodes",
             )
         self._begun = True
         return Begun(study=self._manifest.id, node=self._identity.node)
 
     def _hold_against(self, witness: str, known: Known) -> None:
-        if known.head is not None:
-            known.head.check(self._accepted(self._identity.node), self._identity.node)
-            if not self._ledger.witnesses.holds(known.head):
-                self._ledger.witnesses.dispute(witness, known.head)
+        for head in known.heads:
+            if head.value not in self._held:
+                self._identity.check_own(head)
+                if not self._ledger.witnesses.holds(head):
+                    self._ledger.witnesses.dispute(witness, head)
+                    continue
+                self._held.add(head.value)
 
     def _accepted(self, node: str) -> str:
         if node not in self._manifest.participants or node not in self._identity.accepted:
@@ -143,6 +158,35 @@ class Session:
         """Raises RefusedError ``not-begun`` before the handshake is complete."""
         if not self._begun:
             raise RefusedError("not-begun", f"study {self._manifest.id!r} has not begun here", "join again")
+
+    def check_heads(self, request: Round) -> dict[str, Head]:
+        """The heads of other nodes that a round shows, for the ledger to witness.
+
+        This node's own must be the one that it last stated. Masks are bound to all of them, so every
+        participant has seen the same list, each with its own current entry, or the sum is garbage.
+
+        Raises:
+            PeerError: ``bad-signature`` or ``stale-head``.
+        """
+        others = dict(request.heads)
+        own = others.pop(self._identity.node, None)
+        if own != self._stated:
+            raise PeerError(
+                "stale-head",
+                "a round does not show the ledger head that this node stated in its last contribution",
+                "pass on each node's last head unchanged",
+            )
+        for node, head in others.items():
+            head.check(self._accepted(node), node)
+        return others
+
+    def sign_head(self, head: Head) -> Head:
+        """The ledger's head as a contribution states it."""
+        return head.signed(self._identity.signing_key, self._identity.node)
+
+    def has_stated(self, head: Head) -> None:
+        """Remembers the head of a contribution that was stored: the next round must show it."""
+        self._stated = head
 
     def mask(self, request: Round, dimension: int) -> NDArray[np.uint64]:
         """What this node adds to its noisy vector in an attempt: zero in trust mode local.

@@ -179,14 +179,16 @@ class NodeSettings(BaseModel):
         return approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", "enrolled approvers"))
 
     def open_ledger(self) -> Ledger:
-        """The node's ledger under its policy's caps.
+        """The node's ledger under its policy's caps, checked from its first entry to its last.
 
         Raises:
-            ConfigurationError: ``no-policy`` or as Ledger.
+            ConfigurationError: ``no-policy``, ``ledger-altered``, or as Ledger.
         """
         if self.policy is None:
             raise no_policy(self.home)
-        return Ledger(self.home / LEDGER_FILE, self.policy.caps())
+        ledger = Ledger(self.home / LEDGER_FILE, self.policy.caps())
+        ledger.verify()
+        return ledger
 
     def _document(self, name: str, code: str, what: str) -> bytes:
         try:

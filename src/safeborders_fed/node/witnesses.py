@@ -3,8 +3,8 @@
 A head of this ledger that a witness knows and the chain lacks is a dispute: the ledger was put back from an
 old copy. With an open dispute nothing is reserved or spent until two people settle it.
 
-Guarantees: of each other node the furthest head is kept; a settled dispute lets the chain go on only after
-the furthest number that was witnessed, so that a second old copy is noticed too.
+Guarantees: heads of other nodes are kept for good, few for each study; a settled dispute lets the chain go on
+only after the furthest number that was witnessed, so that a second old copy is noticed too.
 """
 
 from __future__ import annotations
@@ -32,20 +32,38 @@ class Witnesses:
         ).fetchone()
         return settled is not None or self._journal.passed_through(head)
 
-    def witnessed(self, node: str) -> Head | None:
-        """The furthest head of another node that this node has seen."""
-        row = self._db.execute(
-            "SELECT entries, value, signature FROM witnessed WHERE node = ?", (node,)
-        ).fetchone()
-        return Head(entries=row[0], value=row[1], signature=row[2]) if row else None
+    def witnessed(self, node: str) -> tuple[Head, ...]:
+        """All heads of another node that this node has seen, oldest first."""
+        rows = self._db.execute(
+            "SELECT entries, value, signature FROM witnessed WHERE node = ? ORDER BY entries, value", (node,)
+        )
+        return tuple(
+            Head(entries=entries, value=value, signature=signature) for entries, value, signature in rows
+        )
 
     def witness(self, heads: Mapping[str, Head]) -> None:
-        """Remembers heads of other nodes, each unless a further one is known."""
+        """Remembers heads of other nodes, for good.
+
+        None is ever replaced: a coordinator that repeats the handshake must not make a head forgotten that
+        its node has not yet been shown.
+        """
         with self._journal.transaction():
             self._db.executemany(
-                "INSERT INTO witnessed VALUES (?1, ?2, ?3, ?4) ON CONFLICT (node) DO UPDATE "
-                "SET entries = ?2, value = ?3, signature = ?4 WHERE ?2 > entries",
+                "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, NULL)",
                 [(node, head.entries, head.value, head.signature) for node, head in heads.items()],
+            )
+
+    def witness_round(self, study: str, heads: Mapping[str, Head]) -> None:
+        """Remembers the heads stated in a round of a study, inside a transaction: the latest of each node.
+
+        An earlier one of the same study may go: whoever states a later one has shown at this study's
+        beginning that its journal holds all that was witnessed before.
+        """
+        for node, head in heads.items():
+            self._db.execute("DELETE FROM witnessed WHERE node = ? AND study = ?", (node, study))
+            self._db.execute(
+                "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, ?)",
+                (node, head.entries, head.value, head.signature, study),
             )
 
     def dispute(self, witness: str, head: Head) -> None:

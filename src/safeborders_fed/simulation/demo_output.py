@@ -34,7 +34,8 @@ def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> 
     out = result.options.out
     for done in (result.training, result.tables):
         (out / f"{done.manifest.id}.manifest.json").write_bytes(done.manifest.canonical())
-        (out / f"{done.manifest.id}.heads.json").write_text(_json(done.outcome.heads), encoding="utf-8")
+        heads = {node: head.model_dump() for node, head in done.outcome.heads.items()}
+        (out / f"{done.manifest.id}.heads.json").write_text(_json(heads), encoding="utf-8")
     began = datetime.now(UTC)
     write_report(report(result, began), out / "report.html")
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()

@@ -4,12 +4,12 @@ Three steps, each asked of all participants by the coordinator, who only carries
 
 1. ``Join`` → ``Joined``: a node offers its study key (masked mode) and states its ledger's head with a fresh
    nonce.
-2. ``Witness`` → ``Testimony``: each node is shown all ``Joined``, says which head of each other node it knew
-   before, signed together with that node's nonce, and remembers the new one.
-3. ``Begin`` → ``Begun``: each node is shown all testimonies. It goes on only if more peers than the tolerated
-   colluders testify with its own fresh nonce, and every head that they knew is in its chain. So a ledger put
-   back from an old copy is noticed even if the coordinator hides it: at least one of them is honest. Heads
-   are signed by their own node, so a lying witness can keep silent but not invent.
+2. ``Witness`` → ``Testimony``: each node is shown all ``Joined``, says which heads of each other node it knew
+   before, signed together with that node's nonce, and remembers the new ones for good.
+3. ``Begin`` → ``Begun``: each node is shown all testimonies. It goes on only if enough peers testify with its
+   own fresh nonce that any two such groups share an honest one, and every head they knew is in its chain. So
+   a ledger put back from an old copy is noticed even if the coordinator hides or repeats messages. Heads are
+   signed by their own node, so a lying witness can keep silent but not invent.
 
 Guarantees: strict models, canonical bytes; nothing in here depends on case data.
 """
@@ -109,13 +109,13 @@ class Witness(_Message):
 
 
 class Known(BaseModel):
-    """What a witness knew of another node: its nonce of now, and its head of before if there was one."""
+    """What a witness knew of another node: its nonce of now, and all its heads of before."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     node: Name
     nonce: Nonce
-    head: Head | None
+    heads: tuple[Head, ...]
 
 
 class Testimony(_Message):

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
+import safeborders_fed
 from safeborders_fed.analyses.base import Analysis, Setting
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
@@ -150,6 +151,10 @@ class Manifest(BaseModel):
         _require(found == expected, "stages are not those of the analysis with these parameters")
         _require(self.columns == tuple(f.name for f in analysis.fields()), "columns are not those it reads")
         _require(self.contract_version == CONTRACT_VERSION, "it is made for another data contract")
+        version = safeborders_fed.__version__
+        _require(self.software_version == version, f"it is made for another version than {version}")
+        whole = analysis.parameters.model_dump(mode="json")
+        _require(self.parameters == whole, "it leaves parameters to defaults")
         _require(len(set(self.participants)) == len(self.participants), "a participant is named twice")
         _require(list(self.participants) == sorted(self.participants), "participants are not in order")
         _require(self.minimum_participants <= len(self.participants), "more participants needed than named")

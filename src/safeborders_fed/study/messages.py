@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.masking.signing import Purpose, sign, verify
 from safeborders_fed.study import canonical, wire
-from safeborders_fed.study.handshake import Handshake, is_handshake, parse_handshake
+from safeborders_fed.study.handshake import Handshake, Head, is_handshake, parse_handshake
 
 Attempt = tuple[str, int, int]
 """Study, round and attempt: what an answer belongs to."""
@@ -56,6 +56,7 @@ class Round:
         attempt: Counts from 0 over the whole study, and only grows.
         participants: Nodes that take part in this attempt, sorted.
         keys: Their study keys in the same order; empty in trust mode local.
+        heads: Node to the ledger head that it stated in its last contribution, for all to witness.
         broadcast: Named float64 arrays.
     """
 
@@ -66,6 +67,7 @@ class Round:
     attempt: int
     participants: tuple[str, ...]
     keys: tuple[SignedKey, ...]
+    heads: dict[str, Head]
     broadcast: dict[str, NDArray[np.float64]]
 
     @property
@@ -84,12 +86,15 @@ class Round:
             "attempt": self.attempt,
             "participants": list(self.participants),
             "keys": [key.to_json() for key in self.keys],
+            "heads": _heads(self.heads),
         }
         return wire.encode(header, self.broadcast)
 
     def broadcast_hash(self) -> str:
-        """SHA-256 of the broadcast's bytes, with names, types and shapes: what masks are bound to."""
-        return canonical.sha256(wire.encode({"type": "broadcast"}, self.broadcast))
+        """SHA-256 of the broadcast (names, types, shapes, values) and the heads: what masks are bound to."""
+        return canonical.sha256(
+            wire.encode({"type": "broadcast", "heads": _heads(self.heads)}, self.broadcast)
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Contribution:
     """A node answers: its bounded sum with noise and, in masked mode, masks, modulo 2^64.
 
     Attributes:
-        head: The node's ledger head before this attempt was charged.
+        head: The node's ledger head before this attempt was charged, signed.
         vector: uint64, shape (dimension,).
         signature: By the node, over all other fields.
     """
@@ -106,7 +111,7 @@ class Contribution:
     round: int
     attempt: int
     node: str
-    head: str
+    head: Head
     vector: NDArray[np.uint64]
     signature: str = ""
 
@@ -123,7 +128,7 @@ class Contribution:
             "round": self.round,
             "attempt": self.attempt,
             "node": self.node,
-            "head": self.head,
+            "head": self.head.model_dump(),
             "signature": self.signature,
         }
         return wire.encode(header, {"vector": self.vector})
@@ -164,9 +169,10 @@ def decode(data: bytes) -> Message:
     header, arrays = wire.open_message(data)
     try:
         message = _message(header, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+        same = message.encode() == data
+    except (KeyError, TypeError, ValueError) as error:  # also a text that no UTF-8 can hold
         raise wire.malformed(f"a field is missing or wrong ({type(error).__name__})") from error
-    if message.encode() != data:
+    if not same:
         raise wire.malformed("other bytes would stand for the same message")
     return message
 
@@ -186,6 +192,7 @@ def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message
                 _count(header, "attempt"),
                 tuple(_text({"name": name}, "name") for name in _list(header, "participants")),
                 tuple(SignedKey.from_json(key) for key in _list(header, "keys")),
+                {node: Head.model_validate(head) for node, head in dict(header["heads"]).items()},
                 {name: array.astype(np.float64) for name, array in arrays.items()},
             )
         case "contribution":
@@ -197,13 +204,17 @@ def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message
                 _count(header, "round"),
                 _count(header, "attempt"),
                 _text(header, "node"),
-                _text(header, "head"),
+                Head.model_validate(header["head"]),
                 vector.astype(np.uint64),
                 _text(header, "signature"),
             )
         case "refusal":
             return Refusal(_text(header, "node"), Reason(header["reason"]))
     raise wire.malformed("its type is unknown")
+
+
+def _heads(heads: dict[str, Head]) -> dict[str, dict[str, Any]]:
+    return {node: head.model_dump() for node, head in heads.items()}
 
 
 def _text(header: dict[str, Any], name: str) -> str:

@@ -17,8 +17,9 @@ from safeborders_fed.study import canonical
 
 PROTOCOL: Final = 1
 _MAGIC: Final = b"SBF1"
-_LARGEST_HEADER: Final = 2**20
+_LARGEST_HEADER: Final = 2**24
 _LARGEST_ARRAY: Final = 2**29
+_MOST_DIMENSIONS: Final = 3
 DTYPES: Final = {"f8": np.dtype("<f8"), "u8": np.dtype("<u8")}
 
 
@@ -73,7 +74,7 @@ def open_message(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def _description(entry: Any) -> tuple[str, np.dtype[Any], tuple[int, ...]]:
     match entry:
-        case [str(name), ("f8" | "u8") as code, list(shape)] if all(
+        case [str(name), ("f8" | "u8") as code, list(shape)] if len(shape) <= _MOST_DIMENSIONS and all(
             type(size) is int and 0 <= size <= _LARGEST_ARRAY for size in shape
         ):
             return name, DTYPES[code], tuple(shape)

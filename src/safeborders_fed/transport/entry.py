@@ -76,7 +76,7 @@ def coordinator() -> ServerApp:
             **release.facts,
             **arrays,
         }
-        _write(directory / HEADS_FILE, outcome.heads)
+        _write(directory / HEADS_FILE, {node: head.model_dump() for node, head in outcome.heads.items()})
         _write(directory / RELEASE_FILE, content)
 
     return coordinator_app(run, nodes)

@@ -161,6 +161,9 @@ def test_any_order_of_requests_keeps_the_totals_right(
         "UPDATE entry SET content = CAST(replace(content, '0.1', '0.0') AS BLOB) WHERE number = 1",
         "UPDATE contribution SET payload = x'00' WHERE attempt = 0",
         "UPDATE entry SET number = number + 10 WHERE number > 0",
+        "UPDATE study SET rho_reserved = 1e6",
+        "UPDATE study SET ended = '2020-01-01'",
+        "UPDATE study SET manifest_hash = 'other'",
     ],
 )
 def test_an_edit_is_found(tmp_path: Path, edit: str) -> None:
@@ -254,8 +257,14 @@ def test_an_edit_of_a_settled_dispute_does_not_forge_a_head(ledger: Ledger) -> N
     assert not ledger.witnesses.holds(true.model_copy(update={"entries": 7}))
 
 
-def test_only_the_furthest_head_of_another_node_is_kept(ledger: Ledger) -> None:
-    for entries, value in ((3, "a"), (5, "b"), (4, "c")):
-        ledger.witnesses.witness({"FI": Head(entries=entries, value=value * 64)})
-    assert ledger.witnesses.witnessed("FI") == Head(entries=5, value="b" * 64)
-    assert ledger.witnesses.witnessed("PL") is None
+def test_every_head_of_another_node_is_kept(ledger: Ledger) -> None:
+    heads = [Head(entries=entries, value=value * 64) for entries, value in ((3, "a"), (5, "b"), (4, "c"))]
+    for head in [*heads, heads[0]]:
+        ledger.witnesses.witness({"FI": head})
+    assert set(ledger.witnesses.witnessed("FI")) == set(heads)
+    assert ledger.witnesses.witnessed("PL") == ()
+
+
+def test_the_snapshot_of_a_study_is_that_of_its_first_approval(ledger: Ledger) -> None:
+    assert ledger.reserve("s", "m", 0.5, "snapshot-1") == "snapshot-1"
+    assert ledger.reserve("s", "m", 0.5, "snapshot-2") == "snapshot-1"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from federation_of import EXPIRES, MAX_VICTIMS, NODES, ROSTER_HASH
+from federation_of import EXPIRES, MAX_VICTIMS, NODES, SMALL
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import canonical
@@ -20,7 +20,7 @@ def wish(**changes: object) -> Wish:
         "analysis": "logistic",
         "parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 5},
         "participants": NODES,
-        "roster_hash": ROSTER_HASH,
+        "roster_hash": SMALL.roster.hash(),
         "trust": "local",
         "rho": 0.1,
         "delta": 1e-6,
@@ -69,6 +69,11 @@ def stage(**changes: object) -> list[dict[str, object]]:
         ({"stages": stage(bound=2**10)}, "stages are not"),
         ({"columns": ["sex"]}, "columns"),
         ({"contract_version": "0"}, "data contract"),
+        ({"software_version": "99.0"}, "another version"),
+        (
+            {"parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 5}},
+            "defaults",
+        ),
         ({"participants": ["BE", "BE", "FI"]}, "twice"),
         ({"participants": ["FI", "BG", "BE"]}, "order"),
         ({"minimum_participants": 5}, "more participants"),

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study import canonical
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
 
+HEAD = Head(entries=0, value="0" * 64)
 ROUND = Round(
     "study-1",
     "ab" * 32,
@@ -17,6 +19,7 @@ ROUND = Round(
     5,
     ("BE", "BG"),
     (),
+    {"BE": Head(entries=3, value="cd" * 32, signature="ef" * 64)},
     {"weights": np.array([1.5, -2.0]), "a": np.zeros((2, 3))},
 )
 
@@ -32,7 +35,7 @@ def test_a_round_comes_back_as_it_was() -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
 def test_a_contribution_comes_back_as_it_was(values: list[int]) -> None:
-    sent = Contribution("s", 1, 2, "BG", "", np.array(values, dtype=np.uint64))
+    sent = Contribution("s", 1, 2, "BG", HEAD, np.array(values, dtype=np.uint64))
     found = decode(sent.encode())
     assert isinstance(found, Contribution)
     assert found.vector.tolist() == values
@@ -46,8 +49,8 @@ def test_a_refusal_carries_a_code_and_nothing_else(reason: Reason) -> None:
 
 
 def test_the_length_of_a_contribution_does_not_depend_on_its_values() -> None:
-    small = Contribution("s", 1, 2, "BG", "", np.zeros(100, dtype=np.uint64)).encode()
-    large = Contribution("s", 1, 2, "BG", "", np.full(100, 2**64 - 1, dtype=np.uint64)).encode()
+    small = Contribution("s", 1, 2, "BG", HEAD, np.zeros(100, dtype=np.uint64)).encode()
+    large = Contribution("s", 1, 2, "BG", HEAD, np.full(100, 2**64 - 1, dtype=np.uint64)).encode()
     assert len(small) == len(large) <= 8 * 100 + 2048
 
 
@@ -97,6 +100,7 @@ def header(**changes: object) -> bytes:
         header(arrays=[["a", "f8", [-1]]]),
         header(arrays=[["a", "f8", [2**40]]]),
         header(arrays=[["a", "O8", [1]]]),
+        header(arrays=[["a", "f8", [1] * 70]]),
         header(arrays=[["a", "f8", [0]], ["a", "f8", [0]]]),
         header(
             type="contribution",
@@ -167,3 +171,10 @@ def test_canonical_json_comes_back_as_it_was(value: object) -> None:
     except UnicodeEncodeError:  # a lone surrogate is no text
         return
     assert canonical.parse(data) == value
+
+
+def test_a_text_that_no_utf8_can_hold_is_refused() -> None:
+    """JSON can escape a lone surrogate; encoding it again must not end in a traceback."""
+    text = b'{"arrays":[],"node":"\\ud800","protocol":1,"reason":"budget","type":"refusal"}'
+    with pytest.raises(PeerError, match="missing or wrong"):
+        decode(b"SBF1" + len(text).to_bytes(4, "little") + text)
