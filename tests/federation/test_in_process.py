@@ -316,7 +316,7 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
     [
         ({"participants": ("BG", "FI", "IT")}, {}, "not among its participants"),
         ({}, {"analyses": frozenset({"trends"})}, "analysis 'logistic'"),
-        ({}, {"columns": frozenset({"sex"})}, "columns age_band, trafficking_status"),
+        ({}, {"columns": frozenset({"sex"})}, "columns age_band, registration_date, trafficking_status"),
         ({}, {"minimum_participants": 4}, "below 4"),
         ({"delta": 1e-5}, {}, "delta"),
         ({"max_victims": MAX_VICTIMS - 1}, {}, "at most"),

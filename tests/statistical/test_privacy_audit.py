@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 from safeborders_fed.simulation import audit_evidence, audit_view
 from safeborders_fed.simulation.audit_evidence import gather
 from safeborders_fed.simulation.privacy_audit import FALSE_ALARM, Finding, Options, audit, parameters
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
 
 ANALYSES = ("logistic", "trends")
@@ -68,7 +69,7 @@ class Unchecked(BoundedSumBuilder):
 def bound_not_enforced(patch: Patch) -> None:
     patch.setattr(logistic, "BoundedSumBuilder", Unchecked)
     patch.setattr(trends, "BoundedSumBuilder", Unchecked)
-    patch.setattr(logistic, "_shorten", lambda rows, _: rows)
+    patch.setattr(logistic, "_shortening", lambda norms, _: np.ones_like(norms))
 
 
 def retry_not_charged(patch: Patch) -> None:
@@ -77,12 +78,18 @@ def retry_not_charged(patch: Patch) -> None:
     charged: set[tuple[int, str, int]] = set()
 
     def once_a_round(
-        self: Ledger, key: tuple[str, int, int], request_hash: str, payload: bytes, rho: float
+        self: Ledger,
+        key: tuple[str, int, int],
+        request_hash: str,
+        payload: bytes,
+        rho: float,
+        *,
+        heads: Mapping[str, Head] | None = None,
     ) -> bytes:
         this = (id(self), key[0], key[1])
         cost = 1e-12 if this in charged else rho
         charged.add(this)
-        return spend(self, key, request_hash, payload, cost)
+        return spend(self, key, request_hash, payload, cost, heads=heads)
 
     patch.setattr(Ledger, "spend", once_a_round)
 

@@ -75,11 +75,10 @@ class Victims:
 def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
     """The victims of an analysis table (``cases.store``), with the given single and multi fields.
 
-    ``age_band`` is always among them, since populations need it.
+    The date of registration is always read: it decides which record is the latest.
     """
-    wanted = {entry.name: entry for entry in (field("age_band"), *fields) if entry.kind != Kind.KEY}
-    singles = [entry for entry in wanted.values() if entry.kind == Kind.SINGLE]
-    multis = [entry for entry in wanted.values() if entry.kind == Kind.MULTI]
+    singles = [entry for entry in fields if entry.kind == Kind.SINGLE]
+    multis = [entry for entry in fields if entry.kind == Kind.MULTI]
     frame = pd.DataFrame(
         {
             "victim": table["victim"].to_numpy(zero_copy_only=False).astype(str),

@@ -114,7 +114,7 @@ class Door:
                 head=stated,
                 vector=vector,
             ).signed(self._identity.signing_key)
-            stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho, heads)
+            stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho, heads=heads)
             session.has_stated(stated)
         self._record()
         return Outgoing(_SEAL, stored)

@@ -159,6 +159,7 @@ class Ledger:
         request_hash: str,
         payload: bytes,
         rho: float,
+        *,
         heads: Mapping[str, Head] | None = None,
     ) -> bytes:
         """Charges an attempt and stores its bytes, in one transaction; returns them as read back.

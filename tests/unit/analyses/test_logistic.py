@@ -10,9 +10,17 @@ from hypothesis.extra import numpy as hnp
 
 from federation_of import MAX_VICTIMS, analysis_table
 from safeborders_fed.analyses.base import UNIT, Setting
-from safeborders_fed.analyses.logistic import GRADIENT, STATISTICS, Logistic, LogisticParameters, Rows
+from safeborders_fed.analyses.logistic import (
+    GRADIENT,
+    STATISTICS,
+    Logistic,
+    LogisticParameters,
+    Rows,
+    learning_rate,
+    varying_columns,
+)
 from safeborders_fed.cases.contract import field
-from safeborders_fed.cases.encoding import merge
+from safeborders_fed.cases.encoding import bin_names, merge
 
 FEATURES = ("sex", "age_band", "means_of_control", "roles")
 
@@ -50,6 +58,41 @@ def test_no_victim_moves_a_sum_by_more_than_the_bound(
             left = Rows(np.delete(features, index, 0), np.delete(rows.target, index))
             without = model.contribute(left, stage, broadcast(model, weight), MAX_VICTIMS)
             assert (whole.values - part.values == without.values).all()
+
+
+@settings(deadline=None)
+@given(one_hot(analysis()), st.floats(allow_nan=False, allow_infinity=False))
+def test_no_centre_that_a_coordinator_sends_lengthens_a_row(features: np.ndarray, centre: float) -> None:
+    model = analysis()
+    gradient = model.stages()[1]
+    sent = {"weights": np.ones(model.columns + 1), "centre": np.full(model.columns, centre)}
+    for row in features:
+        part = model.contribute(Rows(row[None], np.ones(1)), gradient, sent, MAX_VICTIMS)
+        assert sum(int(v) ** 2 for v in part.values) <= gradient.bound**2
+
+
+def test_typical_victims_have_norm_one_and_rare_values_are_stretched() -> None:
+    model = analysis()
+    rng = np.random.default_rng(1)
+    features = np.zeros((4000, model.columns))
+    features[np.arange(4000), rng.choice(4, 4000, p=[0.4, 0.4, 0.19, 0.01])] = 1
+    features[np.arange(4000), 4 + rng.integers(0, 12, 4000)] = 1
+    z = model.standardise(features, features.mean(axis=0))[:, :-1]
+    assert (z**2).sum(axis=1).mean() == pytest.approx(1, rel=0.01)
+    assert z[:, 3].max() > z[:, 0].max()
+
+
+def test_steps_shorten_with_noise_and_stay_stable() -> None:
+    centre = np.full(40, 0.3)
+    rates = [
+        learning_rate(labelled=4000, gradient_noise=noise, rounds=40, varying=varying_columns(centre))
+        for noise in (0.0, 1.0, 5.0, 20.0, 1e6)
+    ]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == varying_columns(centre) <= len(centre)
+    assert rates[2] == pytest.approx(4000 / (5.0 * 40))
+    assert rates[-1] == 2.0
+    assert varying_columns(np.zeros(40)) == 1.0
 
 
 def test_a_victim_whose_gradient_is_not_finite_contributes_zero() -> None:
@@ -117,3 +160,39 @@ def test_the_release_names_every_column_once() -> None:
     facts = model.result(state).facts
     assert len(facts["columns"]) == len(set(facts["columns"])) == model.columns
     assert model.stages()[0].bound == UNIT
+
+
+@pytest.mark.parametrize("count", [1, 3, 57, 82, 112, 203])
+@pytest.mark.parametrize("scale", [1e6, 1e20, 1e150])
+def test_weights_that_cancel_do_not_make_victims_depend_on_each_other(count: int, scale: float) -> None:
+    """Weights whose sum is zero up to rounding: each row must still be its victim alone.
+
+    With a matrix product, rounding depends on a row's place, and leaving one victim out moved the sum by two
+    and a half times the bound.
+    """
+    rng = np.random.default_rng(count)
+    model = analysis()
+    features = np.zeros((count, model.columns))
+    start = 0
+    for entry in model.fields()[1:-1]:
+        width = len(bin_names(entry))
+        features[np.arange(count), start + rng.integers(0, width, count)] = 1
+        start += width
+    rows = Rows(features, rng.integers(0, 2, count).astype(float))
+    centre = np.clip(rng.random(model.columns), 0.05, 0.95)
+    spread = np.sqrt((centre * (1 - centre) + 0.05) * varying_columns(centre))
+    weights = np.append(scale * spread, 0.0)
+    weights[-1] = -scale * (len(FEATURES) - centre.sum()) / 0.3
+    gradient = model.stages()[1]
+    message = {"weights": weights, "centre": centre}
+    whole = model.contribute(rows, gradient, message, MAX_VICTIMS).values
+    for index in range(count):
+        left = Rows(np.delete(features, index, 0), np.delete(rows.target, index))
+        without = model.contribute(left, gradient, message, MAX_VICTIMS).values
+        assert sum(int(v) ** 2 for v in whole - without) <= gradient.bound**2
+
+
+def test_a_population_names_the_fields_that_it_reads() -> None:
+    assert "age_band" not in [entry.name for entry in analysis(features=("sex",)).fields()]
+    assert "age_band" in [entry.name for entry in analysis(features=("sex",), population="minors").fields()]
+    assert "registration_date" in [entry.name for entry in analysis().fields()]
