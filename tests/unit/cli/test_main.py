@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_control_characters_of_a_message_do_not_reach_the_terminal(
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_help_starts_quickly_and_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; from safeborders_fed.cli.main import run; run(['node', '--help']); "
         "heavy = {'numpy', 'pandas', 'pyarrow', 'pydantic', 'rich', 'torch', 'flwr'}; "
@@ -134,15 +133,6 @@ def test_help_starts_quickly_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
     assert output.splitlines()[-1] == "[]"
-
-    def seconds() -> float:
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "safeborders_fed.cli.main", "--help"], check=True, capture_output=True
-        )
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(3)) < 0.5
 
 
 def test_a_closed_pipe_is_no_error() -> None:
