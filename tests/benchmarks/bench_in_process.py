@@ -1,7 +1,8 @@
 """What a round costs beyond its arithmetic: eight nodes in one process, `make bench-in-process`.
 
-The arithmetic (contributions, noise, one step of the coordinator) and the ledger's writes are measured by
-themselves in the same run; what is left of a round's time is Flower's grid, messages and bookkeeping.
+The arithmetic (contributions, noise, masks, signatures, one step of the coordinator) and durable writes
+(ledger, audit log) are measured by themselves in the same run; what is left of a round's time is Flower's
+grid, messages and bookkeeping.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from federation_of import CEREMONY, MAX_VICTIMS, analysis_table, approve, participant, run_study, study
 from federation_of import EIGHT as NODES
 from safeborders_fed.coordinator.rounds import RoundDone
+from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.session import Session
 from safeborders_fed.privacy import accounting
 from safeborders_fed.privacy.noise import discrete_gaussian
+from safeborders_fed.study.messages import Contribution
 
 ROUNDS = 60
+PARTS = ("contribute", "noise", "mask", "signatures", "advance", "ledger", "audit log")
 
 
 def timed(spent: dict[str, float], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,6 +65,10 @@ def main() -> None:
     Ledger.spend = timed(spent, "ledger", Ledger.spend)
     noise = timed(spent, "noise", discrete_gaussian)
     Session.mask = timed(spent, "mask", Session.mask)
+    Session.check_heads = timed(spent, "signatures", Session.check_heads)
+    Contribution.signed = timed(spent, "signatures", Contribution.signed)
+    Contribution.check = timed(spent, "signatures", Contribution.check)
+    AuditLog.append_if_new = timed(spent, "audit log", AuditLog.append_if_new)
     rounds: list[RoundDone] = []
 
     def watch(done: RoundDone) -> None:
@@ -78,10 +86,10 @@ def main() -> None:
             approve(node, manifest)
         run_study(manifest, nodes, watch)
     whole = sum(done.seconds for done in rounds) / len(rounds)
-    parts = {name: spent[name] / len(rounds) for name in ("contribute", "noise", "mask", "advance", "ledger")}
+    parts = {name: spent[name] / len(rounds) for name in PARTS}
     rest = whole - sum(parts.values())
     conditions = f"8 nodes, 1,000 victims each, {ROUNDS} rounds, {platform.machine()}, {os.cpu_count()} cores"
-    figures = {"whole round": whole, **parts, "federation beyond arithmetic and ledger": rest}
+    figures = {"whole round": whole, **parts, "federation beyond all of these": rest}
     rows = []
     for name, seconds in figures.items():
         print(f"{name:45} {1000 * seconds:8.2f} ms   {seconds / parts['contribute']:6.2f} x contribute")
