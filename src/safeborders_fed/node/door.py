@@ -42,15 +42,17 @@ class Outgoing:
     """Bytes that may leave the node. Made by ``Door`` only.
 
     Attributes:
-        data: An encoded ``Contribution`` or ``Refusal``.
+        data: An encoded ``Contribution`` or ``Refusal``, or an answer of the handshake.
+        tick: It leaves a whole number of so many seconds after the request; 0 for at once.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "tick")
 
-    def __init__(self, seal: object, data: bytes) -> None:
+    def __init__(self, seal: object, data: bytes, tick: float = 0.0) -> None:
         if seal is not _SEAL:
             raise DefectError("unsealed-outgoing", "bytes were to leave around the door", "report this")
         self.data = data
+        self.tick = tick
 
 
 class Door:
@@ -117,7 +119,7 @@ class Door:
             stored = self._ledger.spend(request.key, request_hash, message.encode(), terms.rho, heads=heads)
             session.has_stated(stated)
         self._record()
-        return Outgoing(_SEAL, stored)
+        return Outgoing(_SEAL, stored, manifest.tick_seconds)
 
     def _noised(self, total: BoundedSum, terms: StageTerms, scale: float) -> NDArray[np.uint64]:
         if total.values.shape != (terms.dimension,) or total.bound != terms.bound:
@@ -129,9 +131,9 @@ class Door:
             )
         return (total.values + self._noise(scale, terms.dimension)).view(np.uint64)
 
-    def refusal(self, reason: Reason) -> Outgoing:
-        """Says no, with a reason that does not depend on case data."""
-        return Outgoing(_SEAL, Refusal(self._identity.node, reason).encode())
+    def refusal(self, reason: Reason, tick: float) -> Outgoing:
+        """Says no, with a reason that does not depend on case data, at a tick of its study."""
+        return Outgoing(_SEAL, Refusal(self._identity.node, reason).encode(), tick)
 
     @staticmethod
     def handshake(message: Joined | Testimony | Begun) -> Outgoing:

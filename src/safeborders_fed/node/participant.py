@@ -104,6 +104,7 @@ class Participant:
         self._clock = clock
         self._door = Door(identity, ledger, self._record_charges, noise)
         self._studies: dict[str, _Study] = {}
+        self._tick = 0.0
         self._record_charges()  # those that a crash kept from the audit log
 
     def _record_charges(self) -> None:
@@ -169,16 +170,17 @@ class Participant:
         self._studies.pop(study, None)
 
     def answer(self, data: bytes) -> Outgoing:
-        """Answers the bytes of a request. Never raises for what a request or the case data hold."""
+        """Answers the bytes of a request, one at a time. Never raises for what request or cases hold."""
+        self._tick = 0.0
         try:
             return self._reply(data)
         except SafeBordersError as error:
             LOG.warning("refused: %s", error)
             reason = Reason.MALFORMED if isinstance(error, PeerError) else _REASONS.get(error.code)
-            return self._door.refusal(reason or Reason.UNAVAILABLE)
+            return self._door.refusal(reason or Reason.UNAVAILABLE, self._tick)
         except Exception:  # the last line of defence: no exception text may leave the node
             LOG.exception("defect while answering a request")
-            return self._door.refusal(Reason.UNAVAILABLE)
+            return self._door.refusal(Reason.UNAVAILABLE, self._tick)
 
     def _reply(self, data: bytes) -> Outgoing:
         match decode(data):
@@ -205,6 +207,7 @@ class Participant:
     def _contribute(self, request: Round, request_hash: str) -> Outgoing:
         study = self._study(request.study, request.manifest_hash)
         manifest = study.manifest
+        self._tick = manifest.tick_seconds  # from here on the time of an answer may depend on the cases
         if self._clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {manifest.id!r} has expired", "draft it again")
         stage = _stage_of_round(study.analysis, request)

@@ -38,6 +38,7 @@ class Wish:
     max_victims: int
     trust: Literal["masked", "local"] = "masked"
     retries: int = 2
+    tick_seconds: float = 2.0
     tolerated_colluders: int = 1
     minimum_participants: int | None = None
 
@@ -88,6 +89,7 @@ def draft(wish: Wish) -> Manifest:
         roster_hash=wish.roster_hash,
         stages=tuple(stages),
         retries=wish.retries,
+        tick_seconds=wish.tick_seconds,
         rho=rho,
         epsilon=accounting.epsilon(rho, wish.delta),
         delta=wish.delta,

@@ -64,6 +64,8 @@ class Manifest(BaseModel):
 
     Attributes:
         retries: Attempts that may be paid for beyond one a round, at the cost of the dearest stage.
+        tick_seconds: Replies to rounds leave a node a whole number of ticks after the request, since time
+            tells size; 0 for at once.
         rho: Cost of all rounds and all retries together: what a node reserves.
         epsilon: ``rho`` as epsilon at ``delta``.
         max_victims: Public cap on victims at a node.
@@ -86,6 +88,7 @@ class Manifest(BaseModel):
     roster_hash: Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
     stages: tuple[StageTerms, ...] = Limit(min_length=1)
     retries: int = Limit(ge=0, le=100)
+    tick_seconds: float = Limit(ge=0, le=3600)
     rho: float = Limit(gt=0)
     epsilon: float = Limit(gt=0)
     delta: float = Limit(gt=0, lt=1)

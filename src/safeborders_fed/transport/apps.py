@@ -6,6 +6,7 @@ else. The node's app sends only what its ``Participant`` lets out; an exception 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.participant import Participant
+from safeborders_fed.transport.pacing import at_once
 
 _RECORD: Final = "safeborders"
 _BYTES: Final = "message"
@@ -45,17 +47,25 @@ def unpack(content: RecordDict) -> bytes:
     return data
 
 
-def node_app(participant: Participant) -> ClientApp:
-    """The node's half: answers rounds."""
+def node_app(participant: Participant, pace: Callable[[float, float], None] = at_once) -> ClientApp:
+    """The node's half: answers rounds.
+
+    Args:
+        participant: The node.
+        pace: Told when a request arrived and the tick of its answer; returns when the answer may leave.
+    """
     app = ClientApp()
 
     def answer(message: Message, context: Context) -> Message:
         del context
+        received = time.monotonic()
         try:
             data = unpack(message.content)
         except PeerError:
             data = b""  # the participant refuses it as malformed, like any other bytes
-        return Message(pack(participant.answer(data).data), reply_to=message)
+        outgoing = participant.answer(data)
+        pace(received, outgoing.tick)
+        return Message(pack(outgoing.data), reply_to=message)
 
     app.query(_ACTION)(answer)
     return app

@@ -20,6 +20,7 @@ from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study import manifest, roster
 from safeborders_fed.transport.apps import coordinator_app, node_app
+from safeborders_fed.transport.pacing import wait_for_tick
 
 HOME: Final = "SAFEBORDERS_HOME"
 STUDY: Final = "SAFEBORDERS_STUDY"
@@ -44,7 +45,7 @@ def _directory(variable: str, what: str) -> Path:
 def node() -> ClientApp:
     """The node's half for the node whose directory ``SAFEBORDERS_HOME`` names."""
     settings = NodeSettings.load(_directory(HOME, "the directory that `safeborders node init` made"))
-    return node_app(settings.open_participant())
+    return node_app(settings.open_participant(), wait_for_tick)
 
 
 def coordinator() -> ServerApp:
