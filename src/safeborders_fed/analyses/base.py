@@ -12,6 +12,7 @@ Guarantees expected of every analysis:
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -159,15 +160,9 @@ def parse_parameters(kind: type[Analysis[Any, Any, Any]], raw: dict[str, Any]) -
     """
     try:
         # JSON has no tuples: lists are read as the tuples that the strict models hold.
-        return kind.parameters_type.model_validate_json(_json(raw))
+        return kind.parameters_type.model_validate_json(json.dumps(raw, allow_nan=False))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise ConfigurationError(
             "bad-parameters", f"parameters of analysis {kind.name!r}: {problems}", "correct the manifest"
         ) from error
-
-
-def _json(raw: dict[str, Any]) -> str:
-    import json  # noqa: PLC0415 - the only use
-
-    return json.dumps(raw, allow_nan=False)
