@@ -38,7 +38,8 @@ test: lint types contracts ## Check style, types, imports and run all but the sl
 	@echo "Left out: tests marked slow (long statistical, end-to-end and browser tests); make test-all runs them."
 
 test-all: lint types contracts ## Run all tests; the browser tests need Debian's chromium
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m slow --durations=10
 
 bench: $(addprefix bench-,$(BENCHES)) ## Run all benchmarks; figures in bench/
 
