@@ -166,18 +166,11 @@ def test_a_disk_put_back_never_masks_two_noises_with_one_keystream(
     tmp_path: Path, nodes: dict[str, Participant]
 ) -> None:
     """Two-time pad: after a restart from an old disk the study key is new, so the old request is refused."""
-    copy = tmp_path / "old.sqlite"
-    nodes["FI"]._ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy(tmp_path / "FI.ledger.sqlite", copy)
+    copy = yesterday(tmp_path, nodes["FI"])
     carrier, request = begun(nodes)
     first = decode(nodes["FI"].answer(request.encode()).data)
     assert isinstance(first, Contribution)
-    nodes["FI"]._ledger.close()
-    nodes["FI"]._audit_log.close()
-    for name in ("FI.ledger.sqlite", "FI.ledger.sqlite-wal", "FI.ledger.sqlite-shm"):
-        (tmp_path / name).unlink(missing_ok=True)
-    shutil.copy(copy, tmp_path / "FI.ledger.sqlite")
-    restored = participant(tmp_path, "FI", analysis_table(40, 2), ceremony=CEREMONY)
+    restored = put_back(tmp_path, nodes, copy)
     approve(restored, MASKED)
     assert isinstance(decode(restored.answer(request.encode()).data), Refusal)
     carrier.nodes["FI"] = restored
@@ -202,9 +195,7 @@ def test_a_ledger_put_back_is_noticed_and_refused_until_two_people_settle_it(
     tmp_path: Path, nodes: dict[str, Participant]
 ) -> None:
     """Yesterday's copy would give back what was spent since."""
-    copy = tmp_path / "yesterday.sqlite"
-    nodes["FI"]._ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy(tmp_path / "FI.ledger.sqlite", copy)
+    copy = yesterday(tmp_path, nodes["FI"])
     StudyRun(MASKED, Carrier(nodes), PUBLIC_KEYS).run()
     for node in nodes.values():
         node.end(MASKED.id)
@@ -212,12 +203,7 @@ def test_a_ledger_put_back_is_noticed_and_refused_until_two_people_settle_it(
     for node in nodes.values():
         approve(node, second)
     gather(second, second.hash(), Carrier(nodes), PUBLIC_KEYS)  # the others witness FI's head after study-1
-    nodes["FI"]._ledger.close()
-    nodes["FI"]._audit_log.close()
-    for name in ("FI.ledger.sqlite", "FI.ledger.sqlite-wal", "FI.ledger.sqlite-shm"):
-        (tmp_path / name).unlink(missing_ok=True)
-    shutil.copy(copy, tmp_path / "FI.ledger.sqlite")
-    restored = participant(tmp_path, "FI", analysis_table(40, 2), ceremony=CEREMONY)
+    restored = put_back(tmp_path, nodes, copy)
     assert restored._ledger.totals().spent == 0, "the old copy has forgotten what was spent"
     third = study(id="study-3", participants=EIGHT, trust="masked")
     everybody = {**nodes, "FI": restored}

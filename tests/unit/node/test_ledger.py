@@ -268,3 +268,14 @@ def test_every_head_of_another_node_is_kept(ledger: Ledger) -> None:
 def test_the_snapshot_of_a_study_is_that_of_its_first_approval(ledger: Ledger) -> None:
     assert ledger.reserve("s", "m", 0.5, "snapshot-1") == "snapshot-1"
     assert ledger.reserve("s", "m", 0.5, "snapshot-2") == "snapshot-1"
+
+
+def test_a_second_release_of_an_attempt_has_another_key_in_the_outbox(tmp_path: Path) -> None:
+    """After an old copy was put back the same attempt may be charged again: the audit log must take both."""
+    keys = []
+    for name, payload in (("a", b"first noise"), ("b", b"second noise")):
+        ledger = Ledger(tmp_path / name, CAPS)
+        ledger.reserve("s", "m", 0.5)
+        ledger.spend(("s", 0, 0), "r", payload, 0.1)
+        keys += [key for key, _ in ledger.outbox()]
+    assert len(set(keys)) == 2
