@@ -105,7 +105,8 @@ class Adult(Descent[DescentParameters]):
     def fields(self) -> tuple[Field, ...]:
         return ()
 
-    def prepare(self, victims: Victims) -> Rows:
+    def prepare(self, victims: Victims, node: str) -> Rows:
+        del node
         return self.people.take(np.array([int(pseudonym, 16) for pseudonym in victims.pseudonyms], np.int64))
 
     def facts(self) -> dict[str, Any]:

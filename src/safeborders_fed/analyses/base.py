@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 UNIT = 2**20
 """Grid units to a victim's largest norm: fine enough that truncation is far below any noise."""
+FINE_UNIT = 2**28
+"""The same where a row is a product of two integer vectors, each of which must be fine enough by itself."""
 
 Arrays = dict[str, NDArray[np.float64]]
 """Named float64 arrays: what a broadcast carries."""
@@ -119,8 +121,8 @@ class Analysis(ABC, Generic[P, Prepared, State]):
         """Name and shape of each array that a broadcast of the stage must hold."""
 
     @abstractmethod
-    def prepare(self, victims: Victims) -> Prepared:
-        """The node's half, once for a snapshot: its victims as arrays."""
+    def prepare(self, victims: Victims, node: str) -> Prepared:
+        """The node's half, once for a snapshot: its victims as arrays. ``node`` is its name in the study."""
 
     @abstractmethod
     def contribute(self, prepared: Prepared, stage: Stage, broadcast: Arrays, max_victims: int) -> BoundedSum:

@@ -300,8 +300,9 @@ class Logistic(Descent[LogisticParameters]):
             named.append(field("age_band"))
         return tuple(dict.fromkeys(named))
 
-    def prepare(self, victims: Victims) -> Rows:
+    def prepare(self, victims: Victims, node: str) -> Rows:
         """Features and labels of the victims that train."""
+        del node
         return self._rows(victims, held_out=False)
 
     def held_out(self, victims: Victims) -> Rows:

@@ -127,8 +127,9 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
         del stage
         return {}
 
-    def prepare(self, victims: Victims) -> NDArray[np.int64]:
+    def prepare(self, victims: Victims, node: str) -> NDArray[np.int64]:
         """Cells, int64, shape (n, tables): where each counted victim stands in the concatenated tables."""
+        del node
         status = field("trafficking_status").codes.index("NotAVictimOfTrafficking")
         counted = victims.singles["trafficking_status"] != status
         if self.parameters.population == "minors":

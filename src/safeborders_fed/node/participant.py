@@ -218,7 +218,8 @@ class Participant:
         def build() -> BoundedSum:
             if study.prepared is None:
                 fields = study.analysis.fields()
-                study.prepared = study.analysis.prepare(merge(self._store.cases(study.snapshot), fields))
+                victims = merge(self._store.cases(study.snapshot), fields)
+                study.prepared = study.analysis.prepare(victims, self.node)
             return study.analysis.contribute(study.prepared, stage, request.broadcast, manifest.max_victims)
 
         return self._door.contribution(manifest, request, request_hash, build, study.session)

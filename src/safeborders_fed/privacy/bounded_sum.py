@@ -17,17 +17,23 @@ Guarantees:
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.errors import ConfigurationError, DefectError
 
+if TYPE_CHECKING:
+    from safeborders_fed.privacy.products import Factor
+
 LARGEST_TOTAL: Final = 2**62
 """Sums and noise stay below this, so that they keep their sign modulo 2^64."""
 LARGEST_BOUND: Final = 2**30
 _LARGEST_SQUARES: Final = 2**63 - 1
+_MOST_BLOCKS: Final = 7
+"""Blocks of products in a row: each adds at most 2^60 to the sum of squares."""
 _SEAL: Final = object()
 
 
@@ -159,6 +165,43 @@ class BoundedSumBuilder:
         for entry, amount in enumerate(amounts):
             column = kept[:, entry]
             self._values += amount * np.bincount(column[column >= 0], minlength=self._values.size)
+
+    def add_products(self, blocks: Sequence[tuple[Factor, NDArray[np.int64]]]) -> None:
+        """Adds rows that are concatenated outer products ``left x right``, flattened with left as the major.
+
+        Args:
+            blocks: For each block the left factor, shape (victims, p), and the right one, int64, shape
+                (victims, q): the same victims in each. The sum of ``p q`` is the dimension.
+        """
+        victims = blocks[0][1].shape[0] if blocks else 0
+        right_fits = all(
+            right.dtype == np.int64
+            and right.shape[0] == left.shape[0] == victims
+            and right.shape[1] * self._bound**2 <= _LARGEST_SQUARES
+            for left, right in blocks
+        )
+        if (
+            not right_fits
+            or len(blocks) > _MOST_BLOCKS
+            or sum(left.shape[1] * right.shape[1] for left, right in blocks) != self._values.size
+        ):
+            raise DefectError("wrong-row-shape", "products do not fit the dimension", "report this")
+        self._admit(victims)
+        largest = self._bound**2
+        fits = np.ones(victims, dtype=bool)
+        total = np.zeros(victims, dtype=np.int64)
+        for left, right in blocks:
+            small: NDArray[np.bool_] = np.all((right <= self._bound) & (right >= -self._bound), axis=1)
+            kept = np.where(small[:, None], right, 0)
+            across = np.einsum("ij,ij->i", kept, kept)
+            along = left.squares()
+            # By division first: the product of two squared norms that pass it cannot wrap.
+            fits &= small & (along >= 0) & (along <= largest // np.maximum(across, 1))
+            total += np.where(fits, along * across, 0)
+        fits &= total <= largest
+        self.over_bound += int((~fits).sum())
+        parts = [left.combine(np.where(fits[:, None], right, 0)).ravel() for left, right in blocks]
+        self._values += np.concatenate(parts)
 
     def finish(self) -> BoundedSum:
         """The sum so far, sealed."""

@@ -119,12 +119,12 @@ def gather(view: View) -> Evidence:
     # All are merged at once, which takes long, and then taken apart again.
     everybody = merge(pa.concat_tables([*view.known.values(), *(c.table for c in view.canaries)]), fields)
 
-    def prepared(table: pa.Table) -> Any:
+    def prepared(node: str, table: pa.Table) -> Any:
         names = np.array(table["victim"].to_pylist())
-        return analysis.prepare(everybody.take(np.isin(everybody.pseudonyms, names)))
+        return analysis.prepare(everybody.take(np.isin(everybody.pseudonyms, names)), node)
 
-    known = {node: prepared(table) for node, table in view.known.items()}
-    canaries = [prepared(canary.table) for canary in view.canaries]
+    known = {node: prepared(node, table) for node, table in view.known.items()}
+    canaries = [prepared(canary.node, canary.table) for canary in view.canaries]
     evidence = Evidence(view)
     for attempt, colluders_noise in zip(view.attempts, view.colluders_noise, strict=True):
         evidence.charge(attempt)

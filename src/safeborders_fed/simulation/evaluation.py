@@ -51,7 +51,7 @@ def compare(analysis: Logistic, release: Release, tables: Mapping[str, pa.Table]
     testing: dict[str, Rows] = {}
     for node, table in tables.items():
         victims = merge(table, analysis.fields())
-        training[node], testing[node] = analysis.prepare(victims), analysis.held_out(victims)
+        training[node], testing[node] = analysis.prepare(victims, node), analysis.held_out(victims)
     everything = pooled(list(testing.values()))
     pooled_model = fit_without_privacy(pooled(list(training.values())))
     alone: dict[str, float | None] = {}

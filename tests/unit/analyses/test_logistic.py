@@ -108,7 +108,7 @@ def test_a_victim_whose_gradient_is_not_finite_contributes_zero() -> None:
 
 def test_statistics_count_victims_and_values() -> None:
     model = analysis()
-    rows = model.prepare(merge(analysis_table(2000, 1), model.fields()))
+    rows = model.prepare(merge(analysis_table(2000, 1), model.fields()), "BG")
     total = model.contribute(rows, model.stages()[0], {}, MAX_VICTIMS)
     state = model.advance(model.start(Setting(1, {STATISTICS: 0.0, GRADIENT: 1.0})), total.values, 0.0)
     assert state.labelled == pytest.approx(len(rows.target), rel=1e-3)
@@ -139,8 +139,8 @@ def test_held_out_victims_never_train() -> None:
     table = analysis_table(1000, 5)
     model = analysis(held_out=25)
     victims = merge(table, model.fields())
-    training, testing = model.prepare(victims), model.held_out(victims)
-    everything = analysis().prepare(victims)
+    training, testing = model.prepare(victims, "BG"), model.held_out(victims)
+    everything = analysis().prepare(victims, "BG")
     assert len(training.target) + len(testing.target) == len(everything.target)
     assert 0.15 < len(testing.target) / len(everything.target) < 0.35
 
@@ -148,7 +148,7 @@ def test_held_out_victims_never_train() -> None:
 def test_only_minors_count_when_the_population_is_minors() -> None:
     model = analysis(population="minors")
     table = analysis_table(1000, 6)
-    rows = model.prepare(merge(table, model.fields()))
+    rows = model.prepare(merge(table, model.fields()), "BG")
     start = len(field("sex").bins) + 1
     ages = rows.features[:, start : start + 11]
     assert ages[:, [0, 1, 9]].sum() == len(rows.target) > 0

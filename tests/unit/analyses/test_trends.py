@@ -14,7 +14,7 @@ TRENDS = Trends(TrendsParameters(first_year=2019, last_year=2025))
 
 
 def tables(table: pa.Table, noise: float = 1e-6) -> np.ndarray:
-    prepared = TRENDS.prepare(merge(table, TRENDS.fields()))
+    prepared = TRENDS.prepare(merge(table, TRENDS.fields()), "BG")
     (stage,) = TRENDS.stages()
     total = TRENDS.contribute(prepared, stage, {}, MAX_VICTIMS)
     state = TRENDS.advance(TRENDS.start(Setting(1, {COUNTS: noise})), total.values, noise)
@@ -51,7 +51,7 @@ def test_a_victim_with_two_records_counts_once_and_within_the_bound() -> None:
     table = analysis_table(1000, 3, records_per_victim=2)
     found = tables(table)
     assert found.sum() <= 500 + 1
-    prepared = TRENDS.prepare(merge(table, TRENDS.fields()))
+    prepared = TRENDS.prepare(merge(table, TRENDS.fields()), "BG")
     (stage,) = TRENDS.stages()
     whole = TRENDS.contribute(prepared, stage, {}, MAX_VICTIMS).values
     for index in range(50):
@@ -61,7 +61,7 @@ def test_a_victim_with_two_records_counts_once_and_within_the_bound() -> None:
 
 def test_standard_errors_are_those_of_repeated_noise() -> None:
     rng = np.random.default_rng(4)
-    prepared = TRENDS.prepare(merge(analysis_table(20_000, 4), TRENDS.fields()))
+    prepared = TRENDS.prepare(merge(analysis_table(20_000, 4), TRENDS.fields()), "BG")
     (stage,) = TRENDS.stages()
     total = TRENDS.contribute(prepared, stage, {}, 100_000).values
     noise = 0.5 * UNIT
