@@ -1,4 +1,4 @@
-"""The Adult census data as eight unequal nodes, and an analysis over its public bins.
+"""The Adult census data, in public bins, as eight unequal nodes.
 
 The split is fixed by its seed: 9,768 people for testing, the same for all sizes; the others, or the first so
 many of them, go to nodes of very unequal size, with labels and occupations unequally likely at each. Bins are
@@ -11,18 +11,13 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from safeborders_fed.analyses.logistic import Descent, DescentParameters, Rows
-
-if TYPE_CHECKING:
-    from safeborders_fed.cases.contract import Field
-    from safeborders_fed.cases.encoding import Victims
+from safeborders_fed.analyses.learner import Rows
+from safeborders_fed.privacy.products import Indicators
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTING = 9_768
@@ -46,9 +41,6 @@ class People:
     occupation: NDArray[np.int64]
     questions: int
 
-    def take(self, chosen: NDArray[Any]) -> Rows:
-        return Rows(self.rows.features[chosen], self.rows.target[chosen])
-
 
 @dataclass(frozen=True)
 class Split:
@@ -64,7 +56,7 @@ def load() -> People:
     if not path.is_file():
         sys.exit(f"no Adult data at {path}: set SAFEBORDERS_DATA to the directory that holds adult.csv")
     table = pd.read_csv(path).drop(columns=UNUSED)
-    target = table.pop(LABEL).to_numpy(np.float64)
+    target = table.pop(LABEL).to_numpy(np.int64)
     codes = {str(name): table[name].to_numpy(np.int64) for name in table}
     for name, step, last in (("age", 6, 12), ("hours-per-week", 8, 12)):
         codes[name] = np.minimum(codes[name] // step, last)
@@ -73,7 +65,7 @@ def load() -> People:
     country = codes["native-country"]
     codes["native-country"] = np.where(country == 0, 0, 1 + np.minimum(country // 6, 6))
     features = np.concatenate([np.eye(column.max() + 1)[column] for column in codes.values()], axis=1)
-    return People(Rows(features, target), codes["occupation"], len(codes))
+    return People(Rows(Indicators(features), target), codes["occupation"], len(codes))
 
 
 def split(people: People, seed: int, size: int | None) -> Split:
@@ -89,33 +81,3 @@ def split(people: People, seed: int, size: int | None) -> Split:
     chances /= chances.sum(axis=1, keepdims=True)
     node = (chances.cumsum(axis=1) > rng.random((len(training), 1))).argmax(axis=1)
     return Split([training[node == index] for index in range(len(SHARES))], testing)
-
-
-class Adult(Descent[DescentParameters]):
-    """The logistic analysis, over Adult's bins instead of those of the data contract."""
-
-    name = "adult"
-    parameters_type = DescentParameters
-    people: ClassVar[People]
-
-    def __init__(self, parameters: DescentParameters) -> None:
-        super().__init__(parameters)
-        self._describe(columns=self.people.rows.features.shape[1], values=self.people.questions)
-
-    def fields(self) -> tuple[Field, ...]:
-        return ()
-
-    def prepare(self, victims: Victims, node: str) -> Rows:
-        del node
-        return self.people.take(np.array([int(pseudonym, 16) for pseudonym in victims.pseudonyms], np.int64))
-
-    def facts(self) -> dict[str, Any]:
-        return {}
-
-
-def analysis_table(chosen: NDArray[np.int64]) -> pa.Table:
-    """Records whose pseudonyms are positions in ``People``: what a node's store holds."""
-    names = [f"{position:032x}" for position in chosen]
-    nothing = pa.array([None] * len(names), pa.string()).dictionary_encode()
-    days = np.full(len(names), np.datetime64("2020-01-01"))
-    return pa.table({"victim": names, "case": names, "registration_date": days, "age_band": nothing})

@@ -23,7 +23,7 @@ from opacus import PrivacyEngine
 from opacus.accountants.utils import get_noise_multiplier
 from torch.utils.data import DataLoader, TensorDataset
 
-from safeborders_fed.analyses.logistic import Rows
+from safeborders_fed.analyses.learner import Rows
 from safeborders_fed.transport.in_process import InProcessGrid
 
 warnings.filterwarnings("ignore", module="opacus")
@@ -72,7 +72,7 @@ class Node:
     """One node: its people, and its privacy engine for the whole study."""
 
     def __init__(self, rows: Rows, settings: Settings, epsilon: float, delta: float, norm: float) -> None:
-        inputs = np.column_stack([rows.features, np.ones(len(rows.target))]) / norm
+        inputs = np.column_stack([rows.dense(), np.ones(len(rows.target))]) / norm
         people = TensorDataset(
             torch.tensor(inputs, dtype=torch.float32),
             torch.tensor(rows.target, dtype=torch.float32),

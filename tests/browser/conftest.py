@@ -46,3 +46,14 @@ def report_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     write(report_samples.report(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def card_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import report_samples  # noqa: PLC0415 - on the path only from here on
+
+    from safeborders_fed.reporting.card import card, render_card  # noqa: PLC0415 - after the check
+
+    path = tmp_path_factory.mktemp("card") / "model-card.html"
+    path.write_text(render_card(card(report_samples.card())), encoding="utf-8")
+    return path

@@ -11,6 +11,7 @@ import pytest
 from federation_of import ROOT
 from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, DataError, UsageError
+from safeborders_fed.study import canonical, model_file
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,13 @@ def test_it_prints_json_lines_with_one_summary_last(out: Path) -> None:
     assert all(line["schema_version"] == 1 for line in lines)
     assert [set(line) - {"schema_version"} for line in lines[:-1]] == [{"status"}] * (len(lines) - 1)
     assert "summary" in lines[-1]
-    assert {line["status"]["step"] for line in lines[:-1]} == {"files", "import", "train", "tables"}
+    assert {line["status"]["step"] for line in lines[:-1]} == {
+        "files",
+        "import",
+        "train",
+        "typologies",
+        "tables",
+    }
 
 
 def test_the_summary_holds_what_it_promises(summary: dict) -> None:
@@ -79,9 +86,43 @@ def test_no_direct_identifier_is_in_anything_that_is_published(out: Path) -> Non
     truth = json.loads((out / "files" / "truth.json").read_text(encoding="utf-8"))
     victims = [victim for state in truth["persons"].values() for victim in state["victim_id"]]
     assert len(victims) > 500
-    for path in (out / "summary.json", out / "report.html", out / "model.json", *out.glob("*.manifest.json")):
-        text = path.read_text(encoding="utf-8")
-        assert not [victim for victim in victims if len(victim) > 5 and victim in text]
+    published = [*out.glob("*.json"), *out.glob("*.html"), *(out / "coordinator" / "released").iterdir()]
+    assert {"report.html", "model-card.html", "model-card.json", "summary.json"} <= {
+        p.name for p in published
+    }
+    for path in published:
+        content = path.read_bytes()
+        assert not [victim for victim in victims if len(victim) > 5 and victim.encode() in content]
+
+
+def test_the_model_is_released_by_two_operators_and_its_card_is_that_of_its_file(out: Path) -> None:
+    released = out / "coordinator" / "released"
+    (path,) = released.glob("*.safetensors")
+    model = model_file.load(path)
+    card = (out / "model-card.json").read_bytes()
+    assert model.head.card_hash == canonical.sha256(card)
+    assert model_file.fingerprint(model.arrays) in card.decode()
+    statement = json.loads((released / f"{model.head.id}.release.json").read_text(encoding="utf-8"))
+    assert len({signature["by"] for signature in statement["signatures"]}) == 2
+
+
+def test_typologies_stand_beside_the_planted_ones(out: Path, summary: dict) -> None:
+    truth = json.loads((out / "files" / "truth.json").read_text(encoding="utf-8"))
+    found = summary["typologies"]
+    assert set(found["planted"]) == set(found["victims"])
+    assert {pair[0] for pair in found["planted"].values() if pair} <= set(truth["typologies"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert 'id="typologies"' in page
+    assert 'id="card"' in page or "model card" in page.lower()
+
+
+def test_accuracy_by_group_is_of_held_out_victims(summary: dict) -> None:
+    evaluation = summary["evaluation"]
+    overall = evaluation["overall"]
+    assert overall["victims"] == pytest.approx(summary["auc"]["held_out"], abs=6 * overall["victims_error"])
+    assert set(evaluation["groups"]) == {"sex", "age", "citizenship", "state"}
+    if overall["auc"] is not None:
+        assert abs(overall["auc"] - summary["auc"]["federated"]) < 3 * overall["margin"]
 
 
 def test_case_stores_hold_nothing_in_clear(out: Path) -> None:

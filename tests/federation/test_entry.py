@@ -11,9 +11,9 @@ from federation_of import CEREMONY, NODES, ROOT, SMALL, analysis_table, approve,
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvers import approvers_to_bytes
-from safeborders_fed.node.identity import load_signing_key
 from safeborders_fed.node.settings import NodeSettings, create_node
 from safeborders_fed.study.accepted_keys import AcceptedKeys
+from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.messages import Reason, Refusal, Round, decode
 from safeborders_fed.study.roster import Member, Roster
 from safeborders_fed.transport.apps import FlowerFederation, empty_context, node_app
@@ -57,7 +57,7 @@ def test_a_node_app_refuses_what_was_not_approved(tmp_path: Path, monkeypatch: p
     create_node(home, "BE", tmp_path / "be.key", 1000)
     with (home / "node.toml").open("a", encoding="utf-8") as file:
         file.write(POLICY)
-    key = load_signing_key(home.parent / "be.key.signing")
+    key = load_key(home.parent / "be.key.signing")
     today = datetime.now(UTC).date()
     member = Member(
         node="BE",

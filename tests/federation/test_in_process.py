@@ -40,8 +40,8 @@ def test_a_study_runs_to_its_release_and_every_round_is_charged(nodes: list[Part
         approve(node, manifest)
     watched: list[RoundDone] = []
     outcome = run_study(manifest, nodes, watched.append)
-    assert outcome.rounds == outcome.attempts == 5
-    assert [done.number for done in watched] == [1, 2, 3, 4, 5]
+    assert outcome.rounds == outcome.attempts == 7  # counts, moments, four gradients, evaluation
+    assert [done.number for done in watched] == [1, 2, 3, 4, 5, 6, 7]
     assert outcome.release.arrays["weights"].any()
     spent = sum(stage.rounds * stage.rho for stage in manifest.stages)
     assert outcome.rho_spent == pytest.approx(spent)

@@ -69,10 +69,12 @@ class Setting:
     Attributes:
         participants: How many nodes take part.
         noise: Stage name to the standard deviation of the noise planned in a private sum, grid units.
+        warm: The arrays of a published model that training starts from, if the manifest names one.
     """
 
     participants: int
     noise: dict[str, float]
+    warm: Arrays | None = None
 
 
 @dataclass(frozen=True)

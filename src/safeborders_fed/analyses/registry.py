@@ -6,10 +6,14 @@ from typing import Any, Final
 
 from safeborders_fed.analyses.base import Analysis, parse_parameters
 from safeborders_fed.analyses.logistic import Logistic
+from safeborders_fed.analyses.neural import Neural
 from safeborders_fed.analyses.trends import Trends
+from safeborders_fed.analyses.typology import Typology
 from safeborders_fed.errors import RefusedError
 
-ANALYSES: Final[dict[str, type[Analysis[Any, Any, Any]]]] = {kind.name: kind for kind in (Logistic, Trends)}
+ANALYSES: Final[dict[str, type[Analysis[Any, Any, Any]]]] = {
+    kind.name: kind for kind in (Logistic, Neural, Trends, Typology)
+}
 
 
 def build(name: str, parameters: dict[str, Any]) -> Analysis[Any, Any, Any]:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from safeborders_fed.cases.contract import MINOR_BANDS, UNKNOWN, Field, Kind, field
-from safeborders_fed.errors import UsageError
+from safeborders_fed.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,9 @@ FOLDS: Final = 100
 """Held-out shares are counted in hundredths."""
 
 UNLABELLED: Final = -1
+MINOR_BY_GROUP: Final = "minor_exploited_by_group"
+ABOUT_OTHERS: Final = ("exploiter", "exploiter_relationship", "recruiter_relationship", "roles")
+"""Fields that describe recruiters and exploiters: features of a case, never labels."""
 
 
 @dataclass(frozen=True)
@@ -138,45 +142,64 @@ def single_bins(victims: Victims, entry: Field) -> NDArray[np.int64]:
     return lookup[victims.singles[entry.name]]  # -1, not known, is the last
 
 
-def design(victims: Victims, fields: Sequence[Field]) -> NDArray[np.float64]:
-    """One-hot features: float64, shape (n, sum of ``len(bin_names(field))``), values 0 and 1.
+def design(victims: Victims, fields: Sequence[Field]) -> csr_array:
+    """One-hot features: int64, shape (n, sum of ``len(bin_names(field))``), values 0 and 1, sparse.
 
     A single field sets exactly one of its columns. A multi field sets one for each value present, and its
     last one if nothing is known of it.
     """
-    blocks = []
+    everyone = np.arange(len(victims))
+    rows: list[NDArray[np.int64]] = []
+    columns: list[NDArray[np.int64]] = []
+    start = 0
     for entry in fields:
         width = len(bin_names(entry))
-        block = np.zeros((len(victims), width))
         if entry.kind == Kind.SINGLE:
-            block[np.arange(len(victims)), single_bins(victims, entry)] = 1
+            rows.append(everyone)
+            columns.append(start + single_bins(victims, entry))
         else:
-            present = victims.present[entry.name]
+            present, nothing = victims.present[entry.name], victims.known[entry.name] == 0
             for index in range(width - 1):
-                block[:, index] = (present >> np.uint32(index)) & 1
-            block[:, -1] = victims.known[entry.name] == 0
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(victims), 0))
+                having = np.flatnonzero((present >> np.uint32(index)) & 1)
+                rows.append(having)
+                columns.append(np.full(len(having), start + index))
+            rows.append(everyone[nothing])
+            columns.append(np.full(int(nothing.sum()), start + width - 1))
+        start += width
+    row, column = np.concatenate([*rows, everyone[:0]]), np.concatenate([*columns, everyone[:0]])
+    shape = (len(victims), start)
+    return csr_array((np.ones(len(row), dtype=np.int64), (row, column)), shape=shape)
 
 
-def target_field(target: str) -> Field:
-    """The field that a target is derived from; it must not be among the features.
+def target_fields(target: str) -> tuple[Field, ...]:
+    """The fields that a target is derived from; none of them may be among the features.
 
     Args:
-        target: ``actual_victim``, or ``form:CODE`` with a form of exploitation.
+        target: ``actual_victim``; ``form:CODE`` with a form of exploitation; ``minor_exploited_by_group``.
 
     Raises:
+        RefusedError: ``label-about-suspect``, for a field that describes somebody else than the victim.
         UsageError: ``unknown-target``.
     """
     if target == "actual_victim":
-        return field("trafficking_status")
+        return (field("trafficking_status"),)
+    if target == MINOR_BY_GROUP:
+        return (field("age_band"), field("exploiter"))
     forms = field("forms_of_exploitation")
     if target.startswith("form:") and target.removeprefix("form:") in forms.codes:
-        return forms
+        return (forms,)
+    if target.partition(":")[0] in ABOUT_OTHERS:
+        raise RefusedError(
+            "label-about-suspect",
+            f"{target!r} describes another person than the victim, and nobody is scored for a propensity to "
+            "offend",
+            "choose a sign of victimhood: actual_victim, form:CODE or minor_exploited_by_group",
+        )
     raise UsageError(
         "unknown-target",
         f"{target!r} is not a label that the data contract knows",
-        "use actual_victim, or form: and a form of exploitation such as form:SexualExploitation",
+        "use actual_victim, minor_exploited_by_group, or form: and a form of exploitation such as "
+        "form:SexualExploitation",
     )
 
 
@@ -184,19 +207,28 @@ def labels(victims: Victims, target: str) -> NDArray[np.int8]:
     """int8, shape (n,): 1, 0, or -1 where the label is not known.
 
     Args:
-        victims: Merged with the field that the target is derived from.
-        target: ``actual_victim`` (actual against not a victim; possible is not known), or
-            ``form:CODE`` (a form of exploitation, where it is known whether it is present).
+        victims: Merged with the fields that the target is derived from.
+        target: ``actual_victim`` (actual against not a victim; possible is not known), ``form:CODE`` (a form
+            of exploitation, where it is known whether it is present), or ``minor_exploited_by_group`` (not
+            where age or exploiter are not known, unless the other of the two already rules it out).
 
     Raises:
+        RefusedError: ``label-about-suspect``.
         UsageError: ``unknown-target``.
     """
-    entry = target_field(target)
+    entry = target_fields(target)[0]
+    labelled = np.full(len(victims), UNLABELLED, dtype=np.int8)
     if target == "actual_victim":
         status = victims.singles[entry.name]
-        labelled = np.full(len(victims), UNLABELLED, dtype=np.int8)
         labelled[status == entry.codes.index("ActualVictimOfTrafficking")] = 1
         labelled[status == entry.codes.index("NotAVictimOfTrafficking")] = 0
+        return labelled
+    if target == MINOR_BY_GROUP:
+        exploiter = victims.singles["exploiter"]
+        by_group = exploiter == field("exploiter").codes.index("Group")
+        adult = (victims.singles["age_band"] >= 0) & ~victims.minors()
+        labelled[victims.minors() & by_group] = 1
+        labelled[adult | ((exploiter >= 0) & ~by_group)] = 0
         return labelled
     bit = np.uint32(1 << entry.codes.index(target.removeprefix("form:")))
     present = (victims.present[entry.name] & bit) != 0

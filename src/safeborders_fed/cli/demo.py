@@ -21,6 +21,7 @@ _STEPS: Final = {
     "files": "Preparing national case files",
     "import": "Importing at each node",
     "train": "Training the detection model",
+    "typologies": "Finding typologies",
     "tables": "Counting for the trend tables",
 }
 _SECONDS_BETWEEN_LINES: Final = 2.0
@@ -42,12 +43,17 @@ def demo(
         typer.Option(help="Its column whose eight largest values become nodes.", rich_help_panel=_FILES),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Label to learn: actual_victim or form:CODE. Default: by the mapping.")
+        str | None,
+        typer.Option(
+            help="Label: actual_victim, minor_exploited_by_group or form:CODE. Default: by the mapping."
+        ),
     ] = None,
     epsilon: Annotated[
-        float, typer.Option(min=0.01, max=100.0, help="Privacy budget of training and tables together.")
+        float, typer.Option(min=0.01, max=100.0, help="Privacy budget of all studies together.")
     ] = 3.0,
-    rounds: Annotated[int, typer.Option(min=2, max=1000, help="Rounds of training.")] = 40,
+    rounds: Annotated[
+        int, typer.Option(min=2, max=1000, help="Gradient rounds of the detection study.")
+    ] = 22,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic files.")] = 100,
     scale: Annotated[
         float,
@@ -108,9 +114,22 @@ def _text(summary: dict[str, Any], out: Path) -> str:
         f"{_figure(area['pooled_without_privacy'])} · best possible {_figure(area['bayes_optimum'])}\n"
         f"Privacy spent: epsilon {study['epsilon']:.2f} of {study['budget_epsilon']:g} at delta "
         f"{study['delta']:g} (rho {study['rho']:.4f}), trust mode {study['trust']}\n"
+        f"{_types(summary['typologies'])}\n"
         f"Took {summary['seconds']['total']:.1f} s, at most {summary['peak_memory_mib']:.0f} MiB\n"
-        f"Report: {out / 'report.html'} · figures: {out / 'summary.json'}"
+        f"Report: {out / 'report.html'} · figures: {out / 'summary.json'}\n"
+        f"Model card: {out / 'model-card.html'}\n"
+        f"Model, released by two operators: {out / 'coordinator' / 'released'}"
     )
+
+
+def _types(found: dict[str, Any]) -> str:
+    sizes = ", ".join(f"{name} about {victims:,.0f}" for name, victims in found["victims"].items())
+    rand = found["adjusted_rand"]
+    exact = found["adjusted_rand_without_privacy"]
+    beside = (
+        "" if rand is None else f"\n  adjusted Rand index {_figure(rand)} · without privacy {_figure(exact)}"
+    )
+    return f"Typologies: {sizes or 'none beyond noise'}{beside}"
 
 
 def _figure(value: float | None) -> str:

@@ -16,7 +16,7 @@ import click
 import typer
 
 from safeborders_fed import __version__
-from safeborders_fed.cli import audit, node, output
+from safeborders_fed.cli import audit, coordinator, node, output
 from safeborders_fed.cli.demo import demo
 from safeborders_fed.errors import SafeBordersError, UsageError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 # Commands and command groups, each from a module of its own that imports nothing heavy at start-up.
 app.add_typer(node.app, name="node")
+app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(audit.app, name="audit")
 app.command()(demo)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import ledger, output
+from safeborders_fed.cli import ledger, output, score
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -25,6 +25,9 @@ cases_app = typer.Typer(help="Look after the case store.", no_args_is_help=True,
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(score.model_app, name="model")
+app.command("score")(score.score)
+app.command("review")(score.review)
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

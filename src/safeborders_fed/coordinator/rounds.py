@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from safeborders_fed.analyses.base import Analysis, Release, Stage
+from safeborders_fed.analyses.base import Analysis, Arrays, Release, Stage
 from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
 from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.errors import PeerError, SafeBordersError
@@ -79,6 +79,7 @@ class StudyRun:
         federation: Carries the messages.
         keys: Node name to public key (64 hexadecimal digits) of the roster.
         watch: Called after each round.
+        warm: The arrays of the model that the manifest names to start from.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class StudyRun:
         federation: Federation,
         keys: Mapping[str, str],
         watch: Callable[[RoundDone], None] | None = None,
+        warm: Arrays | None = None,
     ) -> None:
         self._manifest = manifest
+        self._warm = warm
         self._manifest_hash = manifest.hash()
         self._federation = federation
         self._keys = keys
@@ -111,7 +114,7 @@ class StudyRun:
         self._participants = joined.nodes
         self._require_enough(0, joined.failures)
         analysis: Analysis[Any, Any, Any] = manifest.build_analysis()
-        state = analysis.start(manifest.setting())
+        state = analysis.start(manifest.setting(self._warm))
         schedule = [stage for stage in analysis.stages() for _ in range(stage.rounds)]
         for number, stage in enumerate(schedule):
             began = time.monotonic()

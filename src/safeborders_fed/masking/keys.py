@@ -52,10 +52,11 @@ class StudyKey:
         public: The public key, 64 hexadecimal digits.
     """
 
-    __slots__ = ("_private", "public")
+    __slots__ = ("_private", "_secrets", "public")
 
     def __init__(self, private: X25519PrivateKey) -> None:
         self._private = private
+        self._secrets: dict[str, bytes] = {}  # a study asks for the same few every round
         self.public = private.public_key().public_bytes_raw().hex()
 
     @classmethod
@@ -78,6 +79,11 @@ class StudyKey:
         Raises:
             PeerError: ``malformed-masking`` or ``zero-secret``.
         """
+        return HKDF(SHA256(), PAIR_KEY_BYTES, salt=None, info=info).derive(self._secret(public))
+
+    def _secret(self, public: str) -> bytes:
+        if public in self._secrets:
+            return self._secrets[public]
         try:
             secret = self._private.exchange(X25519PublicKey.from_public_bytes(public_bytes(public)))
         except ValueError as error:
@@ -86,7 +92,8 @@ class StudyKey:
                 f"the public key {public} gives the same secret with every key, so it would hide nothing",
                 "ask that node's team why it offers such a key, and take no part until they know",
             ) from error
-        return HKDF(SHA256(), PAIR_KEY_BYTES, salt=None, info=info).derive(secret)
+        self._secrets[public] = secret
+        return secret
 
     def __repr__(self) -> str:
         return "StudyKey(hidden)"

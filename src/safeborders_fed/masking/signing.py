@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     JOINED = "safeborders joined v1"
     TESTIMONY = "safeborders testimony v1"
     RECONCILIATION = "safeborders reconciliation v1"
+    MODEL = "safeborders model v1"
 
 
 def _message(purpose: Purpose, payload: bytes) -> bytes:

@@ -6,20 +6,11 @@ overwritten. A node takes part only with a roster whose every key it has accepte
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.masking.signing import public_hex
@@ -85,59 +76,3 @@ class Identity:
             )
         accepted.roster.require_current(today)
         return cls(node, signing_key, accepted.keys(), accepted.roster.hash(), accepted.retired)
-
-
-def save_signing_key(key: Ed25519PrivateKey, path: Path) -> None:
-    """Writes a signing key to a new file of mode 600.
-
-    Raises:
-        ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``.
-    """
-    data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "key-file-exists",
-            f"the key file {path} exists already",
-            "choose another path; keys are not replaced",
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            "key-file-unwritable", f"{path} cannot be written: {error.strerror}", "choose another path"
-        ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def load_signing_key(path: Path) -> Ed25519PrivateKey:
-    """Reads a signing key.
-
-    Raises:
-        ConfigurationError: ``key-file-missing``, ``key-file-open-to-others`` or ``key-file-malformed``.
-    """
-    try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigurationError(
-                "key-file-open-to-others",
-                f"other users can read the key file {path}",
-                f"chmod 600 {path}, and consider the key known to them",
-            )
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise ConfigurationError(
-            "key-file-missing",
-            f"{path} cannot be read: {error.strerror}",
-            "restore the key file from its backup",
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(
-            "key-file-malformed", f"{path} is not a signing key", "restore the key file from its backup"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(
-            "key-file-malformed", f"{path} is not an Ed25519 key", "restore the key file from its backup"
-        )
-    return key

@@ -20,12 +20,14 @@ from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.identity import Identity, load_signing_key, save_signing_key
+from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.study.accepted_keys import AcceptedKeys
+from safeborders_fed.study.key_files import load_key, save_key
+from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
 LEDGER_FILE: Final = "ledger.sqlite"
@@ -47,6 +49,11 @@ signing_key_file = {signing_key_file}
 
 # The directory of the encrypted case store, relative to this file.
 store = "store"
+
+# Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
+# telephone, and how many of them must have signed a model before it is used here. Without a key none is.
+# operator_keys = ["..."]
+# operator_signatures = 1
 
 # What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
 # [policy]
@@ -78,6 +85,8 @@ class NodeSettings(BaseModel):
         key_file: Where its secrets are; absolute, or relative to ``home``.
         signing_key_file: Where its signing key is, likewise.
         store: Where its case store is, relative to ``home``.
+        operator_keys: Public keys of the coordinator's operators, whose models this node uses.
+        operator_signatures: How many of them must have signed a model.
         policy: What it permits; without one it takes part in nothing.
     """
 
@@ -88,6 +97,8 @@ class NodeSettings(BaseModel):
     key_file: Annotated[Path, Field(strict=False)]
     signing_key_file: Annotated[Path, Field(strict=False)]
     store: Annotated[Path, Field(strict=False)]
+    operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
+    operator_signatures: int = Field(default=1, ge=1)
     policy: Policy | None = None
 
     @classmethod
@@ -153,7 +164,7 @@ class NodeSettings(BaseModel):
         """
         if self.policy is None:
             raise no_policy(self.home)
-        key = load_signing_key(self.signing_key_path)
+        key = load_key(self.signing_key_path)
         accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
         approvers = self.approvers()
         return Participant(
@@ -251,7 +262,7 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         keys = NodeKeys.generate()
         keys.save(key_file)
         signing_key_file = key_file.with_name(f"{key_file.name}.signing")
-        save_signing_key(Ed25519PrivateKey.generate(), signing_key_file)
+        save_key(Ed25519PrivateKey.generate(), signing_key_file)
         CaseStore.create(home / "store", keys, max_victims)
         text = _TEMPLATE.format(
             country=country, key_file=_quoted(key_file), signing_key_file=_quoted(signing_key_file)

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.errors import ConfigurationError, DefectError
+from safeborders_fed.privacy.products import measured
 
 if TYPE_CHECKING:
-    from safeborders_fed.privacy.products import Factor
+    from safeborders_fed.privacy.products import Factor, Scaled, Whole
 
 LARGEST_TOTAL: Final = 2**62
 """Sums and noise stay below this, so that they keep their sign modulo 2^64."""
@@ -166,16 +167,20 @@ class BoundedSumBuilder:
             column = kept[:, entry]
             self._values += amount * np.bincount(column[column >= 0], minlength=self._values.size)
 
-    def add_products(self, blocks: Sequence[tuple[Factor, NDArray[np.int64]]]) -> None:
+    def add_products(self, blocks: Sequence[tuple[Factor, Whole]]) -> None:
         """Adds rows that are concatenated outer products ``left x right``, flattened with left as the major.
 
         Args:
-            blocks: For each block the left factor, shape (victims, p), and the right one, int64, shape
-                (victims, q): the same victims in each. The sum of ``p q`` is the dimension.
+            blocks: For each block the left factor, shape (victims, p), and the right one, shape (victims, q):
+                the same victims in each. The sum of ``p q`` is the dimension. A right factor is int64, or
+                float64, which is truncated towards zero here, in place.
         """
+        for _, right in blocks:
+            if right.dtype == np.float64:
+                np.trunc(right, out=right)
         victims = blocks[0][1].shape[0] if blocks else 0
         right_fits = all(
-            right.dtype == np.int64
+            right.dtype in {np.dtype(np.int64), np.dtype(np.float64)}
             and right.shape[0] == left.shape[0] == victims
             and right.shape[1] * self._bound**2 <= _LARGEST_SQUARES
             for left, right in blocks
@@ -191,17 +196,36 @@ class BoundedSumBuilder:
         fits = np.ones(victims, dtype=bool)
         total = np.zeros(victims, dtype=np.int64)
         for left, right in blocks:
-            small: NDArray[np.bool_] = np.all((right <= self._bound) & (right >= -self._bound), axis=1)
-            kept = np.where(small[:, None], right, 0)
-            across = np.einsum("ij,ij->i", kept, kept)
+            _, across = measured(right, self._bound)
             along = left.squares()
             # By division first: the product of two squared norms that pass it cannot wrap.
-            fits &= small & (along >= 0) & (along <= largest // np.maximum(across, 1))
+            fits &= (across >= 0) & (along >= 0) & (along <= largest // np.maximum(across, 1))
             total += np.where(fits, along * across, 0)
         fits &= total <= largest
         self.over_bound += int((~fits).sum())
-        parts = [left.combine(np.where(fits[:, None], right, 0)).ravel() for left, right in blocks]
+        everyone = bool(fits.all())
+        parts = [
+            left.combine(right if everyone else np.where(fits[:, None], right, 0)).ravel()
+            for left, right in blocks
+        ]
         self._values += np.concatenate(parts)
+
+    def add_moments(self, left: Scaled, amounts: NDArray[np.int64]) -> None:
+        """Adds rows ``amount x z_i z_j`` for ``i <= j``, row by row, z being a victim's row of ``left``.
+
+        Args:
+            left: Shape (victims, columns + 1), its constant zero.
+            amounts: int64, shape (victims,), not negative.
+        """
+        columns = left.shape[1] - 1
+        if amounts.shape != (left.shape[0],) or columns * (columns + 1) // 2 != self._values.size:
+            raise DefectError("wrong-row-shape", "second moments do not fit the dimension", "report this")
+        self._admit(len(amounts))
+        small = (amounts >= 0) & (amounts <= self._bound)
+        kept = np.where(small, amounts, 0)
+        fits = small & (kept * kept <= self._bound**2 // np.maximum(left.moment_squares(), 1))
+        self.over_bound += int((~fits).sum())
+        self._values += left.moments(np.where(fits, amounts, 0))
 
     def finish(self) -> BoundedSum:
         """The sum so far, sealed."""

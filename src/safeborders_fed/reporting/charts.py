@@ -1,11 +1,8 @@
-"""Charts as static SVG, ready to stand inside an HTML page.
+"""The charts of trends and of detection.
 
 Guarantees:
 
-- Each chart is one image to assistive technology: ``role="img"``, named by its ``<title>`` and ``<desc>``;
-  the marks inside carry no roles of their own. The numbers stand in a table beside it.
-- No script, no link, no style attribute, no external reference; ids begin with the chart's name, so that
-  several charts can share a page; the same input gives the same text.
+- Each chart is one image, drawn by ``drawing``. Its numbers stand in a table beside it.
 - Nothing vanishes: what has no value is drawn as a grey text. Series differ in shape as well as in colour.
 - Published numbers only (``figures``) are drawn, never unrounded ones.
 
@@ -14,67 +11,31 @@ Needs the extra ``[report]``; ``report`` says so when it is missing.
 
 from __future__ import annotations
 
-import json
 import math
-import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import altair as alt
-import vl_convert
 
+from safeborders_fed.reporting.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    Cell,
+    Chart,
+    draw,
+    inline,
+    matrix,
+)
 from safeborders_fed.reporting.figures import PLUS_MINUS, UNCLEAR_MARK, Count, PublishedTrends, auc_text
 from safeborders_fed.reporting.findings import own_wins
 from safeborders_fed.reporting.model import TOTAL, Detection
 from safeborders_fed.reporting.tables import year_label
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = COLOURS = ("#0072B2", "#D55E00", "#007A5E", "#8A3FA0", "#595959")
-INK: Final = "#222222"
-
-_SHADES: Final = ("#f0f4f8", "#cfe1f2", "#9ecae1", "#2171b5", "#08306b")
-_SHADE_STEPS: Final = (5, 15, 30, 50)
-_DARK_FROM: Final = 30
-
 _YEAR_LABEL_WIDTH: Final = 48
-
-_CONFIG: Final[dict[str, Any]] = {
-    "font": "Liberation Sans, Arial, DejaVu Sans, sans-serif",
-    "axis": {
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelColor": INK,
-        "titleColor": INK,
-        "gridColor": "#dddddd",
-        "domainColor": "#767676",
-        "tickColor": "#767676",
-    },
-    "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "titleColor": INK},
-    "view": {"stroke": None},
-    "background": None,
-}
-
-_KEPT_ATTRIBUTES: Final = re.compile(r"^(?!role$|aria-|style$|class$|cursor$|pointer-events$)")
-_REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One drawn chart.
-
-    Attributes:
-        name: Prefix of its ids, unique in the page.
-        title: Its accessible name.
-        description: What it shows, in words.
-        svg: The markup.
-    """
-
-    name: str
-    title: str
-    description: str
-    svg: str
 
 
 def years_chart(trends: PublishedTrends, *, name: str, form: str, width: int, height: int) -> Chart:
@@ -92,7 +53,7 @@ def years_chart(trends: PublishedTrends, *, name: str, form: str, width: int, he
     y_axis = alt.Axis(format=",d", tickCount=3, tickMinStep=1, minExtent=40)
     y = alt.Y("low:Q", title="Victims", scale=alt.Scale(nice=3), axis=y_axis)
     value = alt.Y("value:Q", title="Victims")
-    base = alt.Chart(_inline(rows)).encode(x=x)
+    base = alt.Chart(inline(rows)).encode(x=x)
     fill = alt.condition("datum.unclear", alt.value("#ffffff"), alt.value(BLUE))
     layers = alt.layer(
         base.mark_area(color=BLUE, opacity=0.22).encode(y=y, y2="high:Q"),
@@ -101,7 +62,7 @@ def years_chart(trends: PublishedTrends, *, name: str, form: str, width: int, he
         base.mark_point(size=34, stroke=BLUE, strokeWidth=1.5, opacity=1).encode(y=value, fill=fill),
     )
     title = f"Victims by year: {'all forms of exploitation' if form == TOTAL else form}"
-    return _draw(layers.properties(width=width, height=height), name, title, _describe_years(counts))
+    return draw(layers.properties(width=width, height=height), name, title, _describe_years(counts))
 
 
 def _describe_years(counts: Sequence[tuple[str, Count]]) -> str:
@@ -115,31 +76,13 @@ def _describe_years(counts: Sequence[tuple[str, Count]]) -> str:
 
 def age_chart(trends: PublishedTrends, *, name: str) -> Chart:
     """Share of each age band in each year's victims, as a shaded matrix with numbers."""
-    rows = [_age_cell(trends, year, band) for band in trends.age_bands for year in trends.columns]
-    columns = [year_label(year) for year in trends.columns]
-    x = alt.X("year:N", title=None, sort=columns, axis=alt.Axis(orient="top", labelAngle=0, ticks=False))
-    y = alt.Y(
-        "band:N",
-        title=None,
-        sort=list(trends.age_bands),
-        axis=alt.Axis(labelLimit=170, ticks=False, labelPadding=6),
-    )
-    scale = alt.Scale(type="threshold", domain=list(_SHADE_STEPS), range=list(_SHADES))
-    legend = alt.Legend(orient="bottom", gradientLength=260, titleLimit=400)
-    shade = alt.Color("share:Q", title="Per cent of the year's victims", scale=scale, legend=legend)
-    ink = alt.condition(f"datum.share >= {_DARK_FROM}", alt.value("#ffffff"), alt.value(INK))
-    base = alt.Chart(_inline(rows)).encode(x=x, y=y)
-    layers = alt.layer(
-        base.mark_rect(stroke="#ffffff", color="#e6e6e6"),
-        base.transform_filter("datum.share != null").mark_rect(stroke="#ffffff").encode(color=shade),
-        base.mark_text(fontSize=12).encode(text="label:N", color=ink),
-    )
-    width, height = 66 * len(trends.columns), 30 * len(trends.age_bands)
+    cells = [_age_cell(trends, year, band) for band in trends.age_bands for year in trends.columns]
     description = (
         "Each cell gives the band's share of that year's victims in per cent, with its margin."
         f"{_describe_ages(trends)}"
     )
-    return _draw(layers.properties(width=width, height=height), name, "Age of victims by year", description)
+    chart = matrix(cells, legend="Per cent of the year's victims", cell_width=66)
+    return draw(chart, name, "Age of victims by year", description)
 
 
 def _describe_ages(trends: PublishedTrends) -> str:
@@ -151,16 +94,12 @@ def _describe_ages(trends: PublishedTrends) -> str:
     return f" Highest published share in {last}: {top}, {share[0]}{PLUS_MINUS}{share[1]} per cent."
 
 
-def _age_cell(trends: PublishedTrends, year: str, band: str) -> dict[str, Any]:
+def _age_cell(trends: PublishedTrends, year: str, band: str) -> Cell:
     share = trends.share(year, band)
+    if share is None:
+        return Cell(band, year_label(year), None, "not known")
     mark = UNCLEAR_MARK if trends.of(year=year, age_band=band).unclear else ""
-    label = "not known" if share is None else f"{share[0]}{PLUS_MINUS}{share[1]}{mark}"
-    return {
-        "year": year_label(year),
-        "band": band,
-        "share": None if share is None else share[0],
-        "label": label,
-    }
+    return Cell(band, year_label(year), share[0], f"{share[0]}{PLUS_MINUS}{share[1]}{mark}")
 
 
 FEDERATED: Final = "Federated, with privacy"
@@ -196,7 +135,7 @@ def models_chart(detection: Detection, *, name: str) -> Chart:
         f"{auc_text(detection.pooled_without_privacy)}. {_describe_alone(detection)}"
     )
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    return _draw(_dots(rows, kinds), name, "How well each model ranks held-out records", description)
+    return draw(_dots(rows, kinds), name, "How well each model ranks held-out records", description)
 
 
 def _describe_alone(detection: Detection) -> str:
@@ -212,7 +151,7 @@ def own_records_chart(detection: Detection, *, name: str) -> Chart:
     better, compared = own_wins(detection)
     description = f"The federated model is ahead at {better} of the {compared} nodes that can be compared."
     title = "Federated and own model on each node's own records"
-    return _draw(_dots(rows, [FEDERATED, OWN]), name, title, description)
+    return draw(_dots(rows, [FEDERATED, OWN]), name, title, description)
 
 
 def _own_rows(node: str, pair: tuple[float | None, float | None]) -> Iterator[dict[str, Any]]:
@@ -238,7 +177,7 @@ def _dots(rows: Sequence[dict[str, Any]], kinds: Sequence[str]) -> alt.LayerChar
     )
     y_axis = alt.Axis(labelLimit=230, grid=True, gridDash=[1, 3], ticks=False, labelPadding=6)
     y = alt.Y("row:N", title=None, sort=order, axis=y_axis)
-    base = alt.Chart(_inline(rows)).encode(y=y)
+    base = alt.Chart(inline(rows)).encode(y=y)
     points = base.transform_filter("datum.auc != null").encode(x=x)
     texts = [
         points.transform_filter(where)
@@ -277,39 +216,3 @@ def _auc_domain(values: Sequence[float | None]) -> list[float]:
     room = 0.01 + 0.14 * (max(known) - min(known))
     steps = math.floor((min(known) - room) * 20), math.ceil((max(known) + room) * 20)
     return [max(0, steps[0]) / 20, steps[1] / 20]
-
-
-def _inline(rows: Sequence[dict[str, Any]]) -> alt.InlineData:
-    return alt.InlineData(values=list(rows))
-
-
-def _draw(chart: alt.LayerChart, name: str, title: str, description: str) -> Chart:
-    # Each part was validated when it was made; doing it again for the whole takes half of the time.
-    spec = chart.to_dict(validate=False)
-    spec["config"] = {**spec.get("config", {}), **_CONFIG}
-    # No address is allowed: a specification cannot make the renderer fetch anything.
-    svg = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
-    return Chart(name, title, description, _as_image(svg, name, title, description))
-
-
-def _as_image(svg: str, name: str, title: str, description: str) -> str:
-    """Rewrites the renderer's SVG to one named image without roles, styles or foreign ids."""
-    root = ET.fromstring(svg)  # noqa: S314 - the text comes from the renderer in this process
-    ids: dict[str, str] = {}
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        kept = {key: text for key, text in element.attrib.items() if _KEPT_ATTRIBUTES.match(key)}
-        if "id" in kept:
-            # The renderer counts on from chart to chart: numbered anew, the text depends on this chart only.
-            kept["id"] = ids.setdefault(kept["id"], f"{name}-{len(ids)}")
-        element.attrib.clear()
-        element.attrib.update(kept)
-    for element in root.iter():
-        for key, text in element.attrib.items():
-            element.attrib[key] = _REFERENCE.sub(lambda match: f"url(#{ids[match[1]]})", text)
-    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-desc"}
-    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
-        element = ET.Element(tag, {"id": f"{name}-{tag}"})
-        element.text = text
-        root.insert(position, element)
-    return ET.tostring(root, encoding="unicode")

@@ -3,10 +3,10 @@
 Guarantees:
 
 - A count is published as ``round(value)``, and its interval stands around the **published** number, never
-  around the unrounded one, which would give the unrounded one away. ``publish`` is the only reader of
-  unrounded values; everything else in the report works on its answer.
+  around the unrounded one, which would give the unrounded one away. ``count_of`` is the only reader of
+  unrounded counts; everything else in the report works on its answer.
 - The margin is ``1.96 sigma + 1/2`` (95% of the noise, plus the rounding to base 1), rounded up to a whole
-  number, so that the interval shown is never narrower than the one computed. It does not go below zero.
+  number, so that the interval shown is never narrower than the one computed. Neither goes below zero.
 - A count whose interval includes zero is marked, and never written as a plain 0.
 """
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from safeborders_fed.reporting.model import TOTAL, TrendCell, TrendTables
+from safeborders_fed.reporting.accuracy import GroupAccuracy
+from safeborders_fed.reporting.model import TOTAL, TrendTables
 
 Z_95: Final = 1.96
 ROUNDING: Final = 0.5
@@ -138,9 +139,9 @@ class PublishedTrends:
 def publish(trends: TrendTables) -> PublishedTrends:
     """Rounds every cell and margin, and gives it its interval."""
     cells = chain(trends.cells, trends.by_year_form, trends.by_year_age, trends.by_year, trends.by_form)
-    counts = {cell.key: _count(cell) for cell in cells}
+    counts = {cell.key: count_of(cell.value, cell.standard_error) for cell in cells}
     if trends.total is not None:
-        counts[trends.total.key] = _count(trends.total)
+        counts[trends.total.key] = count_of(trends.total.value, trends.total.standard_error)
     return PublishedTrends(
         years=tuple(sorted((year for year in trends.years if year.isdecimal()), key=int)),
         columns=trends.years,
@@ -150,8 +151,30 @@ def publish(trends: TrendTables) -> PublishedTrends:
     )
 
 
-def _count(cell: TrendCell) -> Count:
-    return Count(round(cell.value), math.ceil(Z_95 * cell.standard_error + ROUNDING))
+def count_of(value: float, error: float) -> Count:
+    """The published count of a noisy one; ``error`` is the standard deviation of its noise."""
+    return Count(max(0, round(value)), math.ceil(Z_95 * error + ROUNDING))
+
+
+def area_text(group: GroupAccuracy) -> str:
+    """A noisy area under the ROC curve with its margin, rounding included; the mark for missing values."""
+    if group.auc is None or group.margin is None:
+        return MISSING_MARK
+    return f"{group.auc:.3f}{PLUS_MINUS}{thousandths(group.margin)}"
+
+
+def thousandths(margin: float) -> str:
+    """A margin with three decimals, rounded up, and wide enough for the rounding of its number as well."""
+    return f"{math.ceil(1000 * margin + ROUNDING) / 1000:.3f}"
+
+
+def chance_text(value: float | None, margin: float | None = None) -> str:
+    """A chance in whole per cent, with its margin, rounding included; the mark for missing values."""
+    if value is None:
+        return MISSING_MARK
+    if margin is None:
+        return f"{100 * value:.0f}%"
+    return f"{100 * value:.0f}{PLUS_MINUS}{math.ceil(100 * margin + ROUNDING)}%"
 
 
 def signed(value: int) -> str:

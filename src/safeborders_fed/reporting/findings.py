@@ -8,11 +8,20 @@ text: the page escapes them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from safeborders_fed.reporting.figures import PublishedTrends, auc_text, cost_text, one_in
+from safeborders_fed.reporting.accuracy import Accuracy
+from safeborders_fed.reporting.figures import (
+    PublishedTrends,
+    area_text,
+    auc_text,
+    cost_text,
+    count_of,
+    one_in,
+)
 from safeborders_fed.reporting.model import TOTAL, Detection, Report
+from safeborders_fed.reporting.typologies import Typologies
 
 _WHOLE_UP_TO: Final = 99
 _NEARLY_SURE: Final = 99.9
@@ -34,7 +43,13 @@ def key_findings(report: Report, trends: PublishedTrends) -> tuple[str, ...]:
     """The findings that the page opens with."""
     return (
         *_count_findings(trends, states=len(report.nodes)),
+        *(() if report.typologies is None else _type_findings(report.typologies)),
         *(() if report.detection is None else _detection_findings(report.detection)),
+        *(
+            ()
+            if report.card is None or report.card.accuracy is None
+            else _group_findings(report.card.accuracy)
+        ),
         (
             f"All questions together cost each victim at most epsilon = {cost_text(report.total_epsilon)} of"
             f" privacy (at delta = {one_in(report.delta)}); the section on privacy says what that means."
@@ -108,6 +123,48 @@ def _detection_findings(detection: Detection) -> Iterator[str]:
             f"Measured on each node's own held-out records, the federated model is ahead of the node's own"
             f" model at {better} of the {compared} nodes where both can be measured."
         )
+
+
+def _type_findings(typologies: Typologies) -> Iterator[str]:
+    for entry in typologies.types:
+        if len(entry.occurs_in) < 2:
+            continue
+        trait = f" ({entry.traits[0].field.lower()}: {entry.traits[0].value})" if entry.traits else ""
+        count = count_of(entry.victims.value, entry.victims.error)
+        yield (
+            f"Type {entry.name}{trait}, {count.text} victims, occurs in"
+            f" {listed(entry.occurs_in, everywhere=len(typologies.states))}."
+        )
+    if typologies.adjusted_rand is not None:
+        yield (
+            "Against the ways in which the records were made up, the types reach an adjusted Rand index of"
+            f" {typologies.adjusted_rand:.2f} (1 is perfect, 0 is chance)."
+        )
+
+
+def listed(names: Sequence[str], *, everywhere: int) -> str:
+    """Names as a sentence lists them; ``everywhere`` is how many there are at most."""
+    if len(names) == everywhere and everywhere > 2:
+        return f"all {everywhere} states"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _group_findings(accuracy: Accuracy) -> Iterator[str]:
+    groups = [(kind, group) for kind, table in accuracy.groups.items() for group in table]
+    shown = [pair for pair in groups if pair[1].auc is not None]
+    if not shown or accuracy.overall.auc is None:
+        return
+    kind, lowest = min(shown, key=lambda pair: pair[1].auc or 0.0)
+    interval, whole = lowest.interval, accuracy.overall.interval
+    apart = interval is not None and whole is not None and interval[1] < whole[0]
+    sentence = (
+        f"By the private evaluation the model ranks all held-out victims with an area of"
+        f" {area_text(accuracy.overall)}; the lowest of {len(shown)} groups that can be measured is"
+        f" {kind.lower()}: {lowest.name} ({area_text(lowest)}), "
+    )
+    yield sentence + ("beyond the margins of both." if apart else "within the margins.")
+    if few := len(groups) - len(shown):
+        yield f"For {few} of {len(groups)} groups too little data is left beyond the noise to say the same."
 
 
 def own_wins(detection: Detection) -> tuple[int, int]:

@@ -10,42 +10,21 @@ Guarantees:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 from typing import Final, Literal
 
-from safeborders_fed.errors import DefectError
+from safeborders_fed.reporting.card_facts import ModelCardFacts
+from safeborders_fed.reporting.checks import refuse, require_finite, require_share
+from safeborders_fed.reporting.typologies import Typologies
 
 TOTAL: Final = "Total"
 """Stands in the place of a year, form or age band that a margin sums over."""
 
 OTHER_YEAR: Final = "Other"
 """Year of records outside the public period: shown in tables, never on a time axis."""
-
-
-def _refuse(cause: str) -> DefectError:
-    return DefectError("report-facts", cause, "report this as a defect of safeborders-fed")
-
-
-def _require_finite(owner: str, values: Mapping[str, float | None]) -> None:
-    """Refuses numbers that are not finite or negative; ``None`` stands for a missing one.
-
-    Raises:
-        DefectError: ``report-facts``.
-    """
-    for name, value in values.items():
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            raise _refuse(f"{name} of {owner} is {value}, not a finite number of zero or more")
-
-
-def _require_share(owner: str, values: Mapping[str, float | None]) -> None:
-    _require_finite(owner, values)
-    for name, value in values.items():
-        if value is not None and value > 1:
-            raise _refuse(f"{name} of {owner} is {value}, more than 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +60,11 @@ class StudyFacts:
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _require_finite(f"study {self.id!r}", {"rho": self.rho, "epsilon": self.epsilon})
+        require_finite(f"study {self.id!r}", {"rho": self.rho, "epsilon": self.epsilon})
         if not 0 < self.delta < 1:
-            raise _refuse(f"delta of study {self.id!r} is {self.delta}, not between 0 and 1")
+            raise refuse(f"delta of study {self.id!r} is {self.delta}, not between 0 and 1")
         if self.trust not in ("local", "masked"):
-            raise _refuse(f"trust mode of study {self.id!r} is {self.trust!r}, not 'local' or 'masked'")
+            raise refuse(f"trust mode of study {self.id!r} is {self.trust!r}, not 'local' or 'masked'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +82,7 @@ class NodeFacts:
     quarantined: int
 
     def __post_init__(self) -> None:
-        _require_finite(f"node {self.name!r}", {"victims": self.victims, "quarantined": self.quarantined})
+        require_finite(f"node {self.name!r}", {"victims": self.victims, "quarantined": self.quarantined})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +114,7 @@ class Detection:
     records_held_out: int
 
     def __post_init__(self) -> None:
-        _require_share(
+        require_share(
             "detection",
             {
                 "federated": self.federated,
@@ -143,14 +122,14 @@ class Detection:
                 "bayes_optimum": self.bayes_optimum,
             },
         )
-        _require_share("the models of single nodes", self.alone)
+        require_share("the models of single nodes", self.alone)
         for name, pair in self.own_records.items():
-            _require_share(f"own records of {name!r}", dict(zip(("federated", "own"), pair, strict=True)))
+            require_share(f"own records of {name!r}", dict(zip(("federated", "own"), pair, strict=True)))
         unexplained = [
             name for name, auc in self.alone.items() if auc is None and name not in self.alone_reasons
         ]
         if unexplained:
-            raise _refuse(f"no reason is given why node {unexplained[0]!r} has no model of its own")
+            raise refuse(f"no reason is given why node {unexplained[0]!r} has no model of its own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +156,7 @@ class TrendCell:
         return self.year, self.form, self.age_band
 
     def __post_init__(self) -> None:
-        _require_finite(f"cell {self.key}", {"value": self.value, "standard error": self.standard_error})
+        require_finite(f"cell {self.key}", {"value": self.value, "standard error": self.standard_error})
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +201,7 @@ class TrendTables:
         total = (TOTAL,)
         years, forms, ages = self.years, self.forms, self.age_bands
         if not any(year.isdecimal() for year in years):
-            raise _refuse("the trend tables hold no year")
+            raise refuse("the trend tables hold no year")
         _require_exactly("cells", self.cells, product(years, forms, ages))
         _require_exactly("by_year_form", self.by_year_form, product(years, forms, total))
         _require_exactly("by_year_age", self.by_year_age, product(years, total, ages))
@@ -237,9 +216,9 @@ def _require_exactly(
 ) -> None:
     keys = [cell.key for cell in cells]
     if len(set(keys)) != len(keys):
-        raise _refuse(f"trend table {table} gives two values for one cell")
+        raise refuse(f"trend table {table} gives two values for one cell")
     if wrong := set(keys) ^ set(expected):
-        raise _refuse(f"trend table {table} lacks, or should not have, {min(wrong)}")
+        raise refuse(f"trend table {table} lacks, or should not have, {min(wrong)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +239,8 @@ class Report:
         detection: How good the model is; ``None`` where it cannot be measured, as with one class only.
         trends: The noisy counts.
         seconds: Wall time per step, in the order in which steps ran.
+        typologies: Ways in which the crime is done; ``None`` if that was not asked.
+        card: The released model; ``None`` if there is none.
     """
 
     title: str
@@ -275,11 +256,13 @@ class Report:
     detection: Detection | None
     trends: TrendTables
     seconds: Mapping[str, float]
+    typologies: Typologies | None = None
+    card: ModelCardFacts | None = None
 
     def __post_init__(self) -> None:
-        _require_finite("the report", {"total_rho": self.total_rho, "total_epsilon": self.total_epsilon})
-        _require_finite("the timings", self.seconds)
+        require_finite("the report", {"total_rho": self.total_rho, "total_epsilon": self.total_epsilon})
+        require_finite("the timings", self.seconds)
         if not 0 < self.delta < 1:
-            raise _refuse(f"delta of the report is {self.delta}, not between 0 and 1")
+            raise refuse(f"delta of the report is {self.delta}, not between 0 and 1")
         if self.created.tzinfo is None:
-            raise _refuse("the report's time of creation has no time zone")
+            raise refuse("the report's time of creation has no time zone")

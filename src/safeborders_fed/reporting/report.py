@@ -10,34 +10,18 @@ Guarantees:
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.util
 import os
 import secrets
 from datetime import UTC
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from safeborders_fed.errors import ConfigurationError
-from safeborders_fed.reporting import findings, tables
-from safeborders_fed.reporting.figures import (
-    MISSING_MARK,
-    UNCLEAR_MARK,
-    PublishedTrends,
-    auc_difference,
-    auc_text,
-    cost_text,
-    one_in,
-    publish,
-)
+from safeborders_fed.reporting import card_sections, findings, tables
+from safeborders_fed.reporting.figures import PublishedTrends, publish
 from safeborders_fed.reporting.model import TOTAL, Report
+from safeborders_fed.reporting.pages import page, require_extra
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-EXTRA: Final = ("altair", "jinja2", "vl_convert")
 PANELS: Final = 6
 """Forms of exploitation that get a chart of their own; the table holds all."""
 
@@ -48,16 +32,12 @@ def render(report: Report) -> str:
     Raises:
         ConfigurationError: ``report-extra-missing``, when the packages of the extra are not installed.
     """
-    _require_extra()
-    environment = _environment()
-    style = resources.files("safeborders_fed.reporting").joinpath("templates/style.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    require_extra()
     trends = publish(report.trends)
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         report=report,
         created=report.created.astimezone(UTC),
-        style=style,
-        style_hash=f"sha256-{digest}",
         findings=findings.key_findings(report, trends),
         epsilon_in_words=findings.epsilon_in_words(report.total_epsilon, report.delta),
         trust_modes={study.trust: findings.TRUST_MODES[study.trust] for study in report.studies},
@@ -65,6 +45,7 @@ def render(report: Report) -> str:
         trends=trends,
         further_forms=max(0, len(trends.forms) - PANELS),
         **_charts(report, trends),
+        **_details(report),
     )
 
 
@@ -75,11 +56,11 @@ def write(report: Report, path: Path) -> None:
         ConfigurationError: ``report-extra-missing``; ``report-not-written``, when the directory does not
             exist or cannot be written to.
     """
-    page = render(report)
+    text = render(report)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
+            stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
@@ -90,31 +71,6 @@ def write(report: Report, path: Path) -> None:
             f"the report cannot be written to {path}: {error.strerror}",
             "name a file in an existing directory that you may write to",
         ) from error
-
-
-def _require_extra() -> None:
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            "report-extra-missing",
-            f"the report needs packages that are not installed: {', '.join(missing)}",
-            "run `pip install 'safeborders-fed[report]'`",
-        )
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - belongs to the extra
-
-    environment = Environment(
-        loader=PackageLoader("safeborders_fed.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"auc": auc_text, "against": auc_difference, "cost": cost_text, "one_in": one_in}
-    environment.globals |= {"UNCLEAR": UNCLEAR_MARK, "MISSING": MISSING_MARK}
-    return environment
 
 
 def _charts(report: Report, trends: PublishedTrends) -> dict[str, Any]:
@@ -133,3 +89,18 @@ def _charts(report: Report, trends: PublishedTrends) -> dict[str, Any]:
         drawn["models_chart"] = charts.models_chart(report.detection, name="models")
         drawn["own_chart"] = charts.own_records_chart(report.detection, name="own")
     return drawn
+
+
+def _details(report: Report) -> dict[str, Any]:
+    """Charts and tables of typologies and of the model card."""
+    from safeborders_fed.reporting import model_charts  # noqa: PLC0415 - needs the extra
+
+    found: dict[str, Any] = {"not_for": card_sections.NOT_FOR}
+    if report.typologies is not None:
+        found["states_chart"] = model_charts.states_chart(report.typologies, name="type-states")
+        found["type_years_chart"] = model_charts.type_years_chart(report.typologies, name="type-years")
+        found["type_tables"] = tables.type_tables(report.typologies)
+    if report.card is not None and report.card.accuracy is not None:
+        found["groups_chart"] = model_charts.groups_chart(report.card.accuracy, name="groups")
+        found["calibration_chart"] = model_charts.calibration_chart(report.card.accuracy, name="calibration")
+    return found

@@ -7,13 +7,18 @@ time series.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from safeborders_fed.reporting.figures import Count, PublishedTrends
+from safeborders_fed.reporting.accuracy import Estimate
+from safeborders_fed.reporting.figures import Count, PublishedTrends, count_of
 from safeborders_fed.reporting.model import OTHER_YEAR, TOTAL
+from safeborders_fed.reporting.typologies import Typologies, TypologyFacts
 
 OTHER_YEAR_LABEL: Final = "Other years"
+
+Numbers = Mapping[str, Estimate]
 
 Row = tuple[str, tuple[Count | None, ...]]
 """Heading of a row and its cells."""
@@ -89,6 +94,23 @@ def cells_table(trends: PublishedTrends) -> Table:
             Group(form, tuple((band, _series(trends, form=form, age_band=band)) for band in trends.age_bands))
             for form in trends.forms
         ),
+    )
+
+
+def type_tables(typologies: Typologies) -> tuple[Table, Table]:
+    """Victims of each type by state, and by year."""
+
+    def table(name: str, by: str, columns: Sequence[str], of: Callable[[TypologyFacts], Numbers]) -> Table:
+        rows = tuple(
+            (entry.name, tuple(count_of(of(entry)[key].value, of(entry)[key].error) for key in columns))
+            for entry in typologies.types
+        )
+        caption = f"Victims by type and {by}"
+        return Table(name, caption, "Type", tuple(year_label(key) for key in columns), (Group("", rows),))
+
+    return (
+        table("type-states-table", "state", typologies.states, lambda entry: entry.by_state),
+        table("type-years-table", "year", typologies.years, lambda entry: entry.by_year),
     )
 
 

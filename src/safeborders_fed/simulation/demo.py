@@ -12,21 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from safeborders_fed.analyses.logistic import Logistic
-from safeborders_fed.cases.contract import features
-from safeborders_fed.cases.encoding import target_field
+from safeborders_fed.analyses.detection import Detection
+from safeborders_fed.analyses.newton import NewtonParameters
+from safeborders_fed.analyses.typology import Typology
+from safeborders_fed.cases.encoding import target_fields
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import DataError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.privacy import accounting
+from safeborders_fed.simulation import demo_studies, membership, typology_truth
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.simulation.evaluation import Comparison, compare
 from safeborders_fed.simulation.nodes import (
-    MAX_VICTIMS,
     CaseFile,
     LocalNode,
     policy,
@@ -37,12 +37,14 @@ from safeborders_fed.simulation.nodes import (
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.publication import publish, receive
-from safeborders_fed.study.roster import Roster
 from safeborders_fed.transport.in_process import run_in_process
 
-HELD_OUT_PERCENT: Final = 25
-TRAINING_SHARE: Final = 0.75
-"""Share of rho that training gets; the tables get the rest."""
+DEFAULT_ROUNDS: Final[int] = NewtonParameters.model_fields["rounds"].default
+
+
+if TYPE_CHECKING:
+    from safeborders_fed.reporting.card_facts import MembershipTest
+    from safeborders_fed.simulation.typology_truth import Recovery
 
 
 class Progress(Protocol):
@@ -65,8 +67,8 @@ class Options:
         out: Directory that is made; it must be empty or absent.
         seed: Seed of the synthetic files.
         scale: Size of the synthetic files, 1 for the full size.
-        epsilon: What training and tables may cost together, at ``delta``.
-        rounds: Rounds of gradient descent.
+        epsilon: What all studies may cost together, at ``delta``.
+        rounds: Gradient rounds of the detection study.
         trust: ``masked`` (sums only are seen, noise is shared) or ``local`` (each node adds all of it).
         target: Label to learn; by default actual victims, or sexual exploitation where a mapping gives every
             row the same trafficking status.
@@ -78,7 +80,7 @@ class Options:
     scale: float = 1.0
     epsilon: float = 3.0
     delta: float = 1e-6
-    rounds: int = 40
+    rounds: int = DEFAULT_ROUNDS
     trust: Literal["masked", "local"] = "masked"
     target: str | None = None
     cases: Path | None = None
@@ -88,10 +90,11 @@ class Options:
 
 @dataclass(frozen=True)
 class StudyDone:
-    """A finished study."""
+    """A finished study; ``approvals`` says how many people of each state approved it."""
 
     manifest: Manifest
     outcome: Outcome
+    approvals: dict[str, int]
 
 
 @dataclass
@@ -102,15 +105,24 @@ class Result:
     target: str
     nodes: list[LocalNode]
     training: StudyDone
+    typologies: StudyDone
     tables: StudyDone
     comparison: Comparison
+    membership: MembershipTest | None
+    recovery: Recovery | None
+    recovery_without_privacy: Recovery | None
     truth: dict[str, Any] | None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
+    def studies(self) -> tuple[StudyDone, ...]:
+        """All studies, in the order in which they ran."""
+        return (self.training, self.typologies, self.tables)
+
+    @property
     def rho(self) -> float:
-        """What both studies cost together."""
-        return self.training.outcome.rho_spent + self.tables.outcome.rho_spent
+        """What all studies cost together."""
+        return sum(done.outcome.rho_spent for done in self.studies)
 
     @property
     def epsilon(self) -> float:
@@ -127,31 +139,66 @@ def run(options: Options, progress: Progress) -> Result:
     """
     seconds: dict[str, float] = {}
     if options.target is not None:
-        target_field(options.target)  # refuses an unknown one before anything is made
+        target_fields(options.target)  # refuses an unknown one before anything is made
     files, truth = _files(options, progress, seconds)
-    allowed = policy(options.epsilon, options.delta, {"logistic", "trends"}, len(files))
+    allowed = policy(options.epsilon, options.delta, {"logistic", "typology", "trends"}, len(files))
     with _timed(seconds, "import"):
         progress.begin("import", len(files))
         ceremony = hold([file.node for file in files])
         nodes = [
             start_node(file, options.out / "nodes", allowed, ceremony, progress.advance) for file in files
         ]
-    target = options.target or _default_target(files)
+    target = options.target or demo_studies.default_target(files)
+    asked = {
+        "train": ("demo-detection", "logistic", demo_studies.detection(options, target, files)),
+        "typologies": ("demo-typologies", "typology", demo_studies.typologies(files)),
+        "tables": ("demo-trends", "trends", demo_studies.trends(files)),
+    }
     rho = accounting.rho_for(options.epsilon, options.delta)
-    with _timed(seconds, "train"):
-        wish = _training_wish(options, target, files, ceremony.roster, rho * TRAINING_SHARE)
-        training = _study(wish, nodes, ceremony, progress, "train")
-    with _timed(seconds, "tables"):
-        wish = _tables_wish(options, files, ceremony.roster, rho * (1 - TRAINING_SHARE) * (1 - 1e-9))
-        tables = _study(wish, nodes, ceremony, progress, "tables")
+    done: dict[str, StudyDone] = {}
+    for step, (name, analysis, wanted) in asked.items():
+        with _timed(seconds, step):
+            wish = demo_studies.wish(
+                options, name, wanted, analysis=analysis, roster=ceremony.roster, rho=rho
+            )
+            done[step] = _study(wish, nodes, ceremony, progress, step)
     with _timed(seconds, "compare"):
-        analysis = training.manifest.build_analysis()
-        if not isinstance(analysis, Logistic):
-            raise UsageError("not-a-model", "the training study makes no model", "choose analysis logistic")
-        comparison = compare(
-            analysis, training.outcome.release, {node.name: node.store.cases() for node in nodes}
-        )
-    return Result(options, target, nodes, training, tables, comparison, truth, seconds)
+        comparison, attacked, recovery, exact = _judge(done, nodes, truth)
+    return Result(
+        options=options,
+        target=target,
+        nodes=nodes,
+        training=done["train"],
+        typologies=done["typologies"],
+        tables=done["tables"],
+        comparison=comparison,
+        membership=attacked,
+        recovery=recovery,
+        recovery_without_privacy=exact,
+        truth=truth,
+        seconds=seconds,
+    )
+
+
+def _judge(
+    done: dict[str, StudyDone], nodes: list[LocalNode], truth: dict[str, Any] | None
+) -> tuple[Comparison, MembershipTest | None, Recovery | None, Recovery | None]:
+    """What only one process that sees all data can know of the releases."""
+    tables = {node.name: node.store.cases() for node in nodes}
+    training = done["train"]
+    analysis, release = training.manifest.build_analysis(), training.outcome.release
+    if not isinstance(analysis, Detection):
+        raise UsageError("not-a-model", "the training study makes no model", "choose analysis logistic")
+    epsilon, delta = training.manifest.epsilon, training.manifest.delta
+    attacked = membership.of_release(analysis, release, tables, epsilon=epsilon, delta=delta)
+    comparison = compare(analysis, release, tables)
+    typologies = done["typologies"].manifest.build_analysis()
+    if truth is None or not isinstance(typologies, Typology):
+        return comparison, attacked, None, None
+    keys = {node.name: node.store.raw_keys() for node in nodes}
+    releases = (done["typologies"].outcome.release, typology_truth.without_privacy(typologies, tables))
+    found, exact = (typology_truth.compare(typologies, release, tables, keys, truth) for release in releases)
+    return comparison, attacked, found, exact
 
 
 def _files(
@@ -181,86 +228,18 @@ def _files(
         return made
 
 
-def _default_target(files: list[CaseFile]) -> str:
-    """By the mappings, which are public: a constant status cannot be learnt."""
-    for file in files:
-        status = file.mapping.fields.get("trafficking_status")
-        if status is None or getattr(status, "constant", None) is not None:
-            return "form:SexualExploitation"
-    return "actual_victim"
-
-
-def _mapped_features(files: list[CaseFile], target: str) -> list[str]:
-    """Features that at least one mapping fills from a column, without the field of the target.
-
-    The country of exploitation is left out: it is the node itself in most files.
-    """
-    filled = {
-        name
-        for file in files
-        for name, source in file.mapping.fields.items()
-        if getattr(source, "constant", None) is None
-    }
-    without = {target_field(target).name, "country_of_exploitation"}
-    return [entry.name for entry in features() if entry.name in filled - without]
-
-
-def _expiry() -> Any:
-    return (datetime.now(UTC) + timedelta(days=1)).date()
-
-
-def _training_wish(options: Options, target: str, files: list[CaseFile], roster: Roster, rho: float) -> Wish:
-    return Wish(
-        id="demo-detection",
-        purpose="Show that a detection model can be trained without any case record leaving its state.",
-        legal_basis="None needed: demonstration on one machine.",
-        analysis="logistic",
-        parameters={
-            "target": target,
-            "features": _mapped_features(files, target),
-            "rounds": options.rounds,
-            "held_out": HELD_OUT_PERCENT,
-        },
-        participants=tuple(roster.keys()),
-        roster_hash=roster.hash(),
-        trust=options.trust,
-        rho=rho,
-        delta=options.delta,
-        expires=_expiry(),
-        max_victims=MAX_VICTIMS,
-    )
-
-
-def _tables_wish(options: Options, files: list[CaseFile], roster: Roster, rho: float) -> Wish:
-    return Wish(
-        id="demo-trends",
-        purpose="Show trend tables over all states with honest error margins.",
-        legal_basis="None needed: demonstration on one machine.",
-        analysis="trends",
-        parameters={
-            "first_year": min(file.mapping.period.first for file in files),
-            "last_year": max(file.mapping.period.last for file in files),
-        },
-        participants=tuple(roster.keys()),
-        roster_hash=roster.hash(),
-        trust=options.trust,
-        rho=rho,
-        delta=options.delta,
-        expires=_expiry(),
-        max_victims=MAX_VICTIMS,
-        retries=0,
-    )
-
-
 def _study(
     wish: Wish, nodes: list[LocalNode], ceremony: Ceremony, progress: Progress, step: str
 ) -> StudyDone:
     """Drafts a study, has every node approve it, runs it and ends it."""
     manifest = draft(wish)
     published = publish(manifest, ceremony.operator)
+    approvals: dict[str, int] = {}
     for node in nodes:
         received = receive(published, public_hex(ceremony.operator))
-        node.participant.approve(received, ceremony.approvals(node.name, received))
+        signed = ceremony.approvals(node.name, received)
+        node.participant.approve(received, signed)
+        approvals[node.name] = len(signed)
     progress.begin(step, sum(stage.rounds for stage in manifest.stages))
 
     def watch(done: RoundDone) -> None:
@@ -281,7 +260,7 @@ def _study(
         node.participant.end(manifest.id)
     if not outcomes:
         raise DataError("study-without-end", f"study {manifest.id!r} gave no result", "run it again")
-    return StudyDone(manifest, outcomes[0])
+    return StudyDone(manifest, outcomes[0], approvals)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the demonstration leaves behind: ``summary.json``, the manifests, the released model, the report."""
+"""What the demonstration leaves behind: summary, manifests, the released model with its card, the report."""
 
 from __future__ import annotations
 
@@ -14,43 +14,47 @@ import safeborders_fed
 from safeborders_fed.analyses.trends import OTHER_YEARS, SEVERAL_FORMS
 from safeborders_fed.cases.contract import UNKNOWN, field
 from safeborders_fed.privacy import accounting
+from safeborders_fed.reporting import card as cards
+from safeborders_fed.reporting import from_release
 from safeborders_fed.reporting import model as page
+from safeborders_fed.reporting.card_facts import ModelCardFacts
+from safeborders_fed.reporting.typologies import Typologies
+from safeborders_fed.simulation import demo_models
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
 
 _YEAR, _FORM, _AGE = 0, 1, 2
 _QUESTIONS: Final = {
     "logistic": "Which values of the listed fields go with the label {target}, over all states together?",
+    "typology": "In which distinct ways is the crime done, and in which states does each occur?",
     "trends": "How many victims were registered, by year, form of exploitation and age band?",
 }
 
 
 def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> None:
-    """Writes everything into the output directory.
+    """Writes everything into the output directory, and has the model released.
 
     Args:
         result: What the demonstration found.
         write_report: ``reporting.report.write``.
     """
     out = result.options.out
-    for done in (result.training, result.tables):
+    for done in result.studies:
         (out / f"{done.manifest.id}.manifest.json").write_bytes(done.manifest.canonical())
         heads = {node: head.model_dump() for node, head in done.outcome.heads.items()}
         (out / f"{done.manifest.id}.heads.json").write_text(_json(heads), encoding="utf-8")
     began = datetime.now(UTC)
-    write_report(report(result, began), out / "report.html")
+    facts = demo_models.card_facts(result, began)
+    card = cards.card(facts)
+    (out / "model-card.json").write_bytes(demo_models.card_bytes(card))
+    (out / "model-card.html").write_text(cards.render_card(card), encoding="utf-8")
+    demo_models.release_model(result, card, began)
+    write_report(report(result, began, facts), out / "report.html")
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()
-    (out / "model.json").write_text(_json(_model(result)), encoding="utf-8")
     (out / "summary.json").write_text(_json(summary(result)), encoding="utf-8")
 
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _model(result: Result) -> dict[str, Any]:
-    release = result.training.outcome.release
-    arrays = {name: array.tolist() for name, array in release.arrays.items()}
-    return {"kind": release.kind, **release.facts, **arrays}
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -73,14 +77,14 @@ def summary(result: Result) -> dict[str, Any]:
             for node in result.nodes
         ],
         "study": {
-            "rounds": result.training.outcome.rounds + result.tables.outcome.rounds,
+            "rounds": sum(done.outcome.rounds for done in result.studies),
             "rho": result.rho,
             "epsilon": result.epsilon,
             "delta": result.options.delta,
             "trust": result.training.manifest.trust,
             "budget_epsilon": result.options.epsilon,
         },
-        "studies": [_study_summary(done) for done in (result.training, result.tables)],
+        "studies": [_study_summary(done) for done in result.studies],
         "target": result.target,
         "auc": {
             "federated": comparison.federated,
@@ -94,6 +98,8 @@ def summary(result: Result) -> dict[str, Any]:
             "bayes_optimum": bayes_optimum(result),
             "held_out": comparison.held_out,
         },
+        "typologies": _typology_summary(result),
+        "evaluation": result.training.outcome.release.facts["evaluation"],
         "tables": _tables(result),
         "seconds": seconds,
         "peak_memory_mib": round(peak_memory_mib(), 1),
@@ -121,6 +127,19 @@ def bayes_optimum(result: Result) -> float | None:
     return optimum
 
 
+def _typology_summary(result: Result) -> dict[str, Any]:
+    facts, recovery = result.typologies.outcome.release.facts, result.recovery
+    exact = result.recovery_without_privacy
+    found = {entry["name"]: entry["prevalence"] for entry in facts["classes"]}
+    beside = None if recovery is None else {name: recovery.counterpart(name) for name in recovery.found}
+    return {
+        "victims": found,
+        "adjusted_rand": None if recovery is None else recovery.agreement,
+        "adjusted_rand_without_privacy": None if exact is None else exact.agreement,
+        "planted": beside,
+    }
+
+
 def _tables(result: Result) -> dict[str, Any]:
     release = result.tables.outcome.release
     table = release.arrays["table"]
@@ -133,14 +152,14 @@ def _tables(result: Result) -> dict[str, Any]:
     }
 
 
-def report(result: Result, created: datetime) -> page.Report:
+def report(result: Result, created: datetime, card: ModelCardFacts | None = None) -> page.Report:
     """The facts of the report's page."""
     comparison = result.comparison
     if comparison.federated is None or comparison.pooled is None:
         detection = None
     else:
         detection = page.Detection(
-            label=_label(result.target),
+            label=demo_models.label(result.target),
             federated=comparison.federated,
             pooled_without_privacy=comparison.pooled,
             alone=comparison.alone,
@@ -158,19 +177,14 @@ def report(result: Result, created: datetime) -> page.Report:
         total_rho=result.rho,
         total_epsilon=result.epsilon,
         delta=result.options.delta,
-        studies=tuple(_study_facts(result, done) for done in (result.training, result.tables)),
+        studies=tuple(_study_facts(result, done) for done in result.studies),
         nodes=tuple(page.NodeFacts(node.name, node.victims, node.report.rejected) for node in result.nodes),
         detection=detection,
         trends=trend_tables(result),
         seconds=result.seconds,
+        typologies=_typologies(result),
+        card=card,
     )
-
-
-def _label(target: str) -> str:
-    if target == "actual_victim":
-        return "actual victim of trafficking"
-    code = target.partition(":")[2]
-    return next(value.label for value in field("forms_of_exploitation").values if value.code == code)
 
 
 def _study_facts(result: Result, done: StudyDone) -> page.StudyFacts:
@@ -178,7 +192,7 @@ def _study_facts(result: Result, done: StudyDone) -> page.StudyFacts:
     return page.StudyFacts(
         id=manifest.id,
         purpose=manifest.purpose,
-        question=_QUESTIONS[manifest.analysis].format(target=_label(result.target)),
+        question=_QUESTIONS[manifest.analysis].format(target=demo_models.label(result.target)),
         analysis=manifest.analysis,
         states=manifest.participants,
         rounds=outcome.rounds,
@@ -204,6 +218,25 @@ def _noise(result: Result, done: StudyDone) -> str:
     return (
         "Discrete Gaussian noise from every state is in every coordinate of each round's sum; its standard "
         f"deviation is {noise:.1f} times the most that one victim can change the sum."
+    )
+
+
+def _typologies(result: Result) -> Typologies:
+    """The types, in synthetic files beside the planted ones that most of their victims are of."""
+    facts, recovery = result.typologies.outcome.release.facts, result.recovery
+    if recovery is None or result.truth is None:
+        return from_release.typologies(facts)
+    planted = {}
+    for name in recovery.found:
+        best = recovery.counterpart(name)
+        if best is not None:
+            planted[name] = result.truth["typologies"][best[0]]["label"]
+    exact = result.recovery_without_privacy
+    return from_release.typologies(
+        facts,
+        planted=planted,
+        adjusted_rand=recovery.agreement,
+        adjusted_rand_pooled=None if exact is None else exact.agreement,
     )
 
 

@@ -7,7 +7,7 @@ them saw. Runs only where one process may see all data (``simulation.peers``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from safeborders_fed.cases.encoding import merge
 from safeborders_fed.simulation.peers import auc, fit_without_privacy, plain_scores, pooled
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from safeborders_fed.analyses.base import Release
-    from safeborders_fed.analyses.logistic import Logistic, Rows
+    from safeborders_fed.analyses.detection import Detection
+    from safeborders_fed.analyses.learner import Rows
 
 _ONE_CLASS: Final = "its training records all have the same label"
 _ONE_CLASS_HELD_OUT: Final = "its held-out records all have the same label"
@@ -45,13 +46,14 @@ class Comparison:
     held_out: int
 
 
-def compare(analysis: Logistic, release: Release, tables: Mapping[str, pa.Table]) -> Comparison:
+def compare(analysis: Detection[Any], release: Release, tables: Mapping[str, pa.Table]) -> Comparison:
     """Judges a release against its peers on the analysis tables of all nodes."""
     training: dict[str, Rows] = {}
     testing: dict[str, Rows] = {}
     for node, table in tables.items():
         victims = merge(table, analysis.fields())
-        training[node], testing[node] = analysis.prepare(victims, node), analysis.held_out(victims)
+        examples = analysis.prepare(victims, node)
+        training[node], testing[node] = examples.training, examples.testing
     everything = pooled(list(testing.values()))
     pooled_model = fit_without_privacy(pooled(list(training.values())))
     alone: dict[str, float | None] = {}
@@ -59,18 +61,18 @@ def compare(analysis: Logistic, release: Release, tables: Mapping[str, pa.Table]
     own: dict[str, tuple[float | None, float | None]] = {}
     for node, rows in training.items():
         here = testing[node]
-        federated_here = auc(here.target, analysis.scores(release, here.features))
+        federated_here = auc(here.target, analysis.learner.margins(release.arrays, here.features))
         if len(set(rows.target.tolist())) < 2:
             alone[node], reasons[node], own[node] = None, _ONE_CLASS, (federated_here, None)
             continue
         model = fit_without_privacy(rows)
-        alone[node] = auc(everything.target, plain_scores(model, everything.features))
-        own[node] = (federated_here, auc(here.target, plain_scores(model, here.features)))
+        alone[node] = auc(everything.target, plain_scores(model, everything))
+        own[node] = (federated_here, auc(here.target, plain_scores(model, here)))
         if alone[node] is None:
             reasons[node] = _ONE_CLASS_HELD_OUT
     return Comparison(
-        federated=auc(everything.target, analysis.scores(release, everything.features)),
-        pooled=auc(everything.target, plain_scores(pooled_model, everything.features)),
+        federated=auc(everything.target, analysis.learner.margins(release.arrays, everything.features)),
+        pooled=auc(everything.target, plain_scores(pooled_model, everything)),
         alone=alone,
         alone_reasons=reasons,
         own_records=own,

@@ -11,10 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.sparse import vstack
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from safeborders_fed.analyses.logistic import Rows
+from safeborders_fed.analyses.learner import Rows
+from safeborders_fed.privacy.products import Indicators
 
 RIDGE: Final = 1.0
 """L2 penalty on all weights but the intercept, as many libraries have by default."""
@@ -22,7 +24,7 @@ RIDGE: Final = 1.0
 
 def fit_without_privacy(rows: Rows) -> NDArray[np.float64]:
     """Logistic regression on pooled rows, converged: weights, shape (columns + 1,), the intercept last."""
-    x = np.column_stack([rows.features, np.ones(len(rows.target))])
+    x = np.column_stack([rows.dense(), np.ones(len(rows.target))])
     penalty = np.full(x.shape[1], RIDGE)
     penalty[-1] = 1e-6  # keeps the problem strictly convex without pulling at the intercept
 
@@ -41,13 +43,13 @@ def fit_without_privacy(rows: Rows) -> NDArray[np.float64]:
     return weights
 
 
-def plain_scores(weights: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+def plain_scores(weights: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
     """Log-odds, shape (n,), of weights from ``fit_without_privacy``."""
-    scores: NDArray[np.float64] = features @ weights[:-1] + weights[-1]
+    scores: NDArray[np.float64] = rows.features.matrix @ weights[:-1] + weights[-1]
     return scores
 
 
-def auc(target: NDArray[np.float64], scores: NDArray[np.float64]) -> float | None:
+def auc(target: NDArray[np.int64], scores: NDArray[np.float64]) -> float | None:
     """Area under the ROC curve: how often a random positive scores above a random negative, ties half.
 
     None where one of the two classes is absent.
@@ -62,6 +64,5 @@ def auc(target: NDArray[np.float64], scores: NDArray[np.float64]) -> float | Non
 
 def pooled(parts: list[Rows]) -> Rows:
     """All rows together."""
-    return Rows(
-        np.concatenate([part.features for part in parts]), np.concatenate([part.target for part in parts])
-    )
+    features = vstack([part.features.matrix for part in parts], format="csr")
+    return Rows(Indicators(features), np.concatenate([part.target for part in parts]))

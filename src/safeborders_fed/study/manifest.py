@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
 import safeborders_fed
-from safeborders_fed.analyses.base import Analysis, Setting
+from safeborders_fed.analyses.base import Analysis, Arrays, Setting
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.errors import ConfigurationError, RefusedError
@@ -125,10 +125,10 @@ class Manifest(BaseModel):
         """Standard deviation of the noise really present in a private sum of so many participants."""
         return self.share(stage, participants) * math.sqrt(participants)
 
-    def setting(self) -> Setting:
-        """Public quantities for the coordinator's rules."""
+    def setting(self, warm: Arrays | None = None) -> Setting:
+        """Public quantities for the coordinator's rules; ``warm`` holds a model that training starts from."""
         count = len(self.participants)
-        return Setting(count, {stage.name: self.noise(stage.name, count) for stage in self.stages})
+        return Setting(count, {stage.name: self.noise(stage.name, count) for stage in self.stages}, warm)
 
     def terms(self, stage: str) -> StageTerms:
         """The terms of a stage.
@@ -161,6 +161,8 @@ class Manifest(BaseModel):
         _require(len(set(self.participants)) == len(self.participants), "a participant is named twice")
         _require(list(self.participants) == sorted(self.participants), "participants are not in order")
         _require(self.minimum_participants <= len(self.participants), "more participants needed than named")
+        states = whole.get("states") or self.participants
+        _require(tuple(states) == self.participants, "its tables by state are not by its participants")
         self._check_holders()
         for entry in self.stages:
             _require(

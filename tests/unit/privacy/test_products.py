@@ -35,7 +35,9 @@ def blocks_of(draw: st.DrawFn) -> list[tuple[Factor, np.ndarray, np.ndarray]]:
                 np.array(draw(st.lists(SMALL, min_size=columns, max_size=columns)), dtype=np.int64)
                 for _ in range(2)
             )
-            left, written = Scaled(Indicators(ones), on, off), np.where(ones == 1, on, off)
+            constant = draw(SMALL)
+            left = Scaled(Indicators(ones), on, off, constant=constant)
+            written = np.column_stack([np.where(ones == 1, on, off), np.full(victims, constant)])
         if kind == "dense":
             written = np.array(
                 [draw(st.lists(SMALL | LARGE, min_size=columns, max_size=columns)) for _ in range(victims)],
@@ -116,7 +118,7 @@ def rebuilt(left: Factor, written: np.ndarray, keep: np.ndarray) -> Factor:
         return Dense(written[keep])
     if isinstance(left, Scaled):
         ones = left._indicators.matrix.toarray()[keep]
-        return Scaled(Indicators(ones), left._step + left._off, left._off)
+        return Scaled(Indicators(ones), left._step + left._off, left._off, constant=left._constant)
     assert isinstance(left, Indicators)
     return Indicators(written[keep])
 
@@ -136,7 +138,7 @@ def test_what_is_no_indicator_is_refused() -> None:
 
 def test_scaled_entries_that_could_wrap_are_refused() -> None:
     with pytest.raises(DefectError, match="exceed"):
-        Scaled(Indicators(np.array([[1]])), np.array([LARGEST_ENTRY + 1]), np.array([0]))
+        Scaled(Indicators(np.array([[1]])), np.array([LARGEST_ENTRY + 1]), np.array([0]), constant=0)
 
 
 def test_products_that_do_not_fit_the_dimension_are_refused() -> None:

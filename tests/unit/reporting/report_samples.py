@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from safeborders_fed.reporting.accuracy import Accuracy, CalibrationPoint, Estimate, GroupAccuracy
+from safeborders_fed.reporting.card_facts import Guess, MembershipTest, ModelCardFacts
 from safeborders_fed.reporting.model import (
     TOTAL,
     Detection,
@@ -18,6 +20,7 @@ from safeborders_fed.reporting.model import (
     TrendCell,
     TrendTables,
 )
+from safeborders_fed.reporting.typologies import Trait, Typologies, TypologyFacts
 
 Names = tuple[str, ...]
 
@@ -147,6 +150,126 @@ def detection(**changes: Any) -> Detection:
     return replace(sample, **changes)
 
 
+TRAITS = (
+    Trait("Method of recruitment", "Through online social networks", 0.684, 0.021, 0.19),
+    Trait("Recruiter's relationship to the victim", "Intimate partner", 0.57, 0.03, 0.131),
+    Trait("Means of control", "Restricts access to money", 0.412, 0.018, 0.222),
+)
+
+
+def typologies(**changes: Any) -> Typologies:
+    """Four types, of which one is found in a single state and one in none."""
+    draw = np.random.default_rng(5)
+    shares, years = (0.46, 0.33, 0.2, 0.01), YEARS[-5:]
+    planted = (
+        "Sexual exploitation by an intimate partner met online",
+        "Forced begging in families",
+        None,
+        None,
+    )
+    found_in = (STATES, ("България", "Italy", "Romania"), ("Finland",), ())
+    types = []
+    for i, share in enumerate(shares):
+        in_states = {
+            state: Estimate(300 * share * (3 if state in found_in[i] else 0) + draw.normal(0, 8), 8.3)
+            for state in STATES
+        }
+        in_years = {year: Estimate(900 * share + draw.normal(0, 12), 12.1) for year in years}
+        victims = Estimate(4_000 * share, 22.4)
+        traits = TRAITS[: 3 - i]
+        types.append(
+            TypologyFacts(f"T{i + 1}", victims, share, traits, in_states, in_years, found_in[i], planted[i])
+        )
+    sample = Typologies(tuple(types), STATES, years, adjusted_rand=0.712, adjusted_rand_pooled=0.754)
+    return replace(sample, **changes)
+
+
+def _group(name: str, victims: float, auc: float | None, margin: float | None) -> GroupAccuracy:
+    reason = "too few victims of one label to tell beyond the noise" if auc is None else None
+    return GroupAccuracy(name, Estimate(victims, 31.2), Estimate(0.29 * victims, 22.1), auc, margin, reason)
+
+
+def accuracy(**changes: Any) -> Accuracy:
+    """An evaluation by all four partitions, with groups too small to measure."""
+    areas = (
+        (0.861, 0.11),
+        (0.842, 0.08),
+        None,
+        (0.884, 0.1),
+        (0.903, 0.062),
+        (0.79, 0.14),
+        None,
+        (0.88, 0.1),
+    )
+    by_state = tuple(
+        _group(state, 80 if area is None else 340, *(area or (None, None)))
+        for state, area in zip(STATES, areas, strict=True)
+    )
+    chances = (0.04, 0.11, 0.22, 0.38, 0.57, 0.83)
+    sample = Accuracy(
+        overall=_group("All held-out victims", 2_412, 0.872, 0.036),
+        groups={
+            "Sex": (
+                _group("Female", 1_420, 0.881, 0.048),
+                _group("Male", 890, 0.852, 0.061),
+                _group("Other or not known", -12, None, None),
+            ),
+            "State": by_state,
+        },
+        slope=1.21,
+        intercept=-0.14,
+        slope_error=0.08,
+        points=tuple(
+            CalibrationPoint(
+                400, chance**1.2, chance, None if i == 2 else chance + 0.02, None if i == 2 else 0.05
+            )
+            for i, chance in enumerate(chances)
+        ),
+    )
+    return replace(sample, **changes)
+
+
+def card(**changes: Any) -> ModelCardFacts:
+    """A released model, made up."""
+    sample = ModelCardFacts(
+        name="detection-actual-victim 3",
+        created=datetime(2026, 11, 21, 19, 0, tzinfo=UTC),
+        synthetic=True,
+        software_version="0.1.0",
+        contract_version="1",
+        analysis="logistic",
+        study="sample-detection-1",
+        purpose="Prevention of trafficking in human beings (made up)",
+        legal_basis="none: a sample",
+        label="actual victim of trafficking",
+        population="all persons in case files",
+        features=("Age", "Sex", "Means of control", "Method of recruitment"),
+        states=STATES,
+        held_out=25,
+        rounds=24,
+        rho=0.0121,
+        epsilon=0.7213,
+        delta=1e-6,
+        trust="masked",
+        tolerated_colluders=1,
+        labelled=Estimate(7_318.4, 21.3),
+        positives=Estimate(2_120.7, 21.3),
+        accuracy=accuracy(),
+        membership=MembershipTest(
+            0.508,
+            0.013,
+            0.673,
+            7_320,
+            2_412,
+            (Guess(0.01, 0.011, 0.008, 0.014, 0.0206), Guess(0.05, 0.052, 0.047, 0.058, 0.103)),
+        ),
+        approvals=dict.fromkeys(STATES, 2) | {"Finland": 1},
+        model_hash="3f" * 32,
+        manifest_hash="a7" * 32,
+    )
+    return replace(sample, **changes)
+
+
 def report(**changes: Any) -> Report:
     """A whole report, clearly made up; ``changes`` replace single facts."""
     sample = Report(
@@ -163,5 +286,7 @@ def report(**changes: Any) -> Report:
         detection=detection(),
         trends=trend_tables(),
         seconds={"Making the files": 2.41, "Intake at eight nodes": 9.3, "Training": 31.07, "Tables": 1.2},
+        typologies=typologies(),
+        card=card(),
     )
     return replace(sample, **changes)

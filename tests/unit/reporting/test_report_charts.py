@@ -5,7 +5,7 @@ import re
 import pytest
 import report_samples
 
-from safeborders_fed.reporting import charts
+from safeborders_fed.reporting import charts, drawing
 from safeborders_fed.reporting.figures import Count, PublishedTrends, publish
 from safeborders_fed.reporting.model import TOTAL
 
@@ -25,15 +25,15 @@ def texts(svg: str) -> list[str]:
     return re.findall(r"<text [^>]*>([^<]*)</text>", svg)
 
 
-@pytest.mark.parametrize("colour", charts.COLOURS)
+@pytest.mark.parametrize("colour", drawing.COLOURS)
 def test_colours_of_marks_stand_out_from_white(colour: str) -> None:
     assert contrast(colour, "#ffffff") >= 3  # WCAG 1.4.11: graphical objects
 
 
 def test_numbers_can_be_read_on_every_shade() -> None:
-    lower_ends = (0, *charts._SHADE_STEPS)
-    for shade, lowest in zip(charts._SHADES, lower_ends, strict=True):
-        ink = "#ffffff" if lowest >= charts._DARK_FROM else charts.INK
+    lower_ends = (0, *drawing.SHADE_STEPS)
+    for shade, lowest in zip(drawing.SHADES, lower_ends, strict=True):
+        ink = "#ffffff" if lowest >= drawing.DARK_FROM else drawing.INK
         assert contrast(ink, shade) >= 4.5
 
 
@@ -60,8 +60,8 @@ def test_counts_that_may_be_zero_are_hollow_points() -> None:
     }
     trends = PublishedTrends(("2020", "2021", "2022"), ("2020", "2021", "2022"), (), (), counts)
     chart = charts.years_chart(trends, name="c", form=TOTAL, width=225, height=110)
-    points = re.findall(rf'<path [^>]*fill="(#ffffff|{charts.BLUE})"[^>]*stroke="{charts.BLUE}"', chart.svg)
-    assert sorted(points) == sorted(["#ffffff", "#ffffff", charts.BLUE])
+    points = re.findall(rf'<path [^>]*fill="(#ffffff|{drawing.BLUE})"[^>]*stroke="{drawing.BLUE}"', chart.svg)
+    assert sorted(points) == sorted(["#ffffff", "#ffffff", drawing.BLUE])
     assert "2 of 3 years cannot be told from zero" in chart.description
 
 
@@ -114,7 +114,7 @@ def test_ids_of_the_renderer_are_numbered_anew_under_the_name_of_the_chart() -> 
         '<g clip-path="url(#clip9)" role="graphics-symbol" style="fill: red"/>'
         '<g clip-path="url(#clip7)"/></svg>'
     )
-    image = charts._as_image(drawn, "years", "Title & more", "What <it> shows")
+    image = drawing.as_image(drawn, "years", "Title & more", "What <it> shows")
     assert re.findall(r'<clipPath id="([^"]+)"', image) == ["years-0", "years-1"]
     assert re.findall(r'clip-path="([^"]+)"', image) == ["url(#years-1)", "url(#years-0)"]
     assert "graphics-symbol" not in image

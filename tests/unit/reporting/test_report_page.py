@@ -15,8 +15,10 @@ import report_samples
 
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.reporting import findings
+from safeborders_fed.reporting.accuracy import Estimate
 from safeborders_fed.reporting.figures import publish
 from safeborders_fed.reporting.report import render, write
+from safeborders_fed.reporting.typologies import Trait, Typologies, TypologyFacts
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -116,7 +118,7 @@ def test_ids_are_unique_and_every_reference_meets_one(page: Page) -> None:
 
 def test_every_chart_is_a_named_and_described_image(markup: str, page: Page) -> None:
     charts = page.all("svg")
-    assert len(charts) == 10  # years, six forms, ages, models, own records
+    assert len(charts) == 14  # years, six forms, ages, two of types, models, own records, two of the card
     for chart in charts:
         assert chart["role"] == "img"
         for part, element in (("aria-labelledby", "title"), ("aria-describedby", "desc")):
@@ -127,7 +129,7 @@ def test_every_chart_is_a_named_and_described_image(markup: str, page: Page) -> 
 
 
 def test_every_table_has_a_caption_and_scoped_headers(page: Page) -> None:
-    assert len(page.all("caption")) == len(page.all("table")) == 8
+    assert len(page.all("caption")) == len(page.all("table")) == 13
     assert all(header.get("scope") in {"col", "row", "rowgroup"} for header in page.all("th"))
     scrolled = [area for area in page.all("div") if "scroll" in (area.get("class") or "")]
     assert all(area["tabindex"] == "0" and area["role"] == "region" for area in scrolled)
@@ -213,9 +215,23 @@ def test_hostile_text_anywhere_is_shown_as_text() -> None:
         alone_reasons={HOSTILE: HOSTILE},
         own_records={HOSTILE: (0.8, 0.7)},
     )
+    trait = Trait(HOSTILE, HOSTILE, 0.5, 0.01, 0.1)
+    some = Estimate(20.0, 1.0)
+    kind = TypologyFacts(
+        HOSTILE, some, 0.2, (trait,), {HOSTILE: some}, {"2024": some}, (HOSTILE,), planted=HOSTILE
+    )
+    group = replace(report_samples.accuracy().overall, name=HOSTILE)
+    card = report_samples.card(
+        **dict.fromkeys(("name", "purpose", "label", "population"), HOSTILE),
+        states=(HOSTILE,),
+        approvals={HOSTILE: 1},
+        accuracy=report_samples.accuracy(groups={HOSTILE: (group,)}),
+    )
     hostile = Page(
         render(
             report_samples.report(
+                typologies=Typologies((kind,), (HOSTILE,), ("2024",), adjusted_rand=0.5),
+                card=card,
                 title=HOSTILE,
                 software_version=HOSTILE,
                 studies=(study,),
@@ -256,9 +272,9 @@ def test_a_report_on_a_single_year_form_and_node_renders() -> None:
 
 
 def test_a_model_that_cannot_be_measured_is_said_and_not_drawn() -> None:
-    without = Page(render(report_samples.report(detection=None)))
+    without = Page(render(report_samples.report(detection=None, card=None)))
     assert "How good the model is cannot be measured" in without.text
-    assert len(without.all("svg")) == 8
+    assert len(without.all("svg")) == 10
     assert "area under the ROC curve" not in without.text
 
 

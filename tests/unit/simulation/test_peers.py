@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from federation_of import analysis_table
 from safeborders_fed.analyses.base import Setting
-from safeborders_fed.analyses.logistic import GRADIENT, Logistic, LogisticParameters, Rows
+from safeborders_fed.analyses.learner import Rows
+from safeborders_fed.analyses.logistic import Logistic, LogisticParameters
+from safeborders_fed.privacy.products import Indicators
 from safeborders_fed.simulation.evaluation import compare
 from safeborders_fed.simulation.nodes import node_names
 from safeborders_fed.simulation.peers import RIDGE, auc, fit_without_privacy, plain_scores
@@ -15,10 +17,11 @@ from safeborders_fed.simulation.peers import RIDGE, auc, fit_without_privacy, pl
 
 def test_the_model_without_privacy_is_where_its_loss_is_flat() -> None:
     rng = np.random.default_rng(1)
-    features = rng.integers(0, 2, (400, 6)).astype(float)
-    target = (rng.random(400) < 1 / (1 + np.exp(-(features @ np.arange(-2.0, 4.0) - 1)))).astype(float)
-    weights = fit_without_privacy(Rows(features, target))
-    residual = 1 / (1 + np.exp(-plain_scores(weights, features))) - target
+    features = rng.integers(0, 2, (400, 6))
+    target = (rng.random(400) < 1 / (1 + np.exp(-(features @ np.arange(-2.0, 4.0) - 1)))).astype(np.int64)
+    rows = Rows(Indicators(features), target)
+    weights = fit_without_privacy(rows)
+    residual = 1 / (1 + np.exp(-plain_scores(weights, rows))) - target
     assert features.T @ residual + RIDGE * weights[:-1] == pytest.approx(np.zeros(6), abs=1e-3)
     assert residual.sum() == pytest.approx(0, abs=1e-3)
 
@@ -40,7 +43,7 @@ def test_a_node_with_one_class_has_no_model_of_its_own_and_says_why() -> None:
     tables = {node: analysis_table(300, seed) for seed, node in enumerate(("BE", "BG", "FI"))}
     statuses = tables["FI"]["trafficking_status"].to_pylist()
     tables["FI"] = tables["FI"].filter([status == "ActualVictimOfTrafficking" for status in statuses])
-    state = analysis.start(Setting(3, {GRADIENT: 1.0}))
+    state = analysis.start(Setting(3, {}))
     comparison = compare(analysis, analysis.result(state), tables)
     assert comparison.alone["FI"] is None
     assert "same label" in comparison.alone_reasons["FI"]

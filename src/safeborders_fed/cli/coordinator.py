@@ -1,0 +1,213 @@
+"""The commands of ``safeborders coordinator``: for its operators.
+
+Guarantees: each command parses, calls one function and prints; everything heavy is imported inside it. A key
+is named by its file, never typed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safeborders_fed.cli import output
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from safeborders_fed.coordinator.models import Listed, Signed
+
+app = typer.Typer(help="Run the coordinator.", no_args_is_help=True, rich_markup_mode=None)
+operator_app = typer.Typer(help="Enrol operators.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(help="Look at models.", no_args_is_help=True, rich_markup_mode=None)
+release_app = typer.Typer(help="Release and withdraw.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(operator_app, name="operator")
+app.add_typer(models_app, name="models")
+app.add_typer(release_app, name="release")
+
+Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
+By = Annotated[str, typer.Option("--by", help="Your name, as enrolled.")]
+KeyFile = Annotated[Path, typer.Option("--key-file", help="Your key file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+ModelName = Annotated[str, typer.Argument(help="NAME-VERSION, or NAME for its latest version.")]
+_FOUR_EYES = 2
+
+
+@app.command()
+def init(
+    home: Annotated[Path, typer.Option(help="A new directory for the coordinator.")],
+    operator: Annotated[str, typer.Option(help="Name of the first operator.")],
+    key_file: Annotated[Path, typer.Option(help="A new file for their key, outside that directory.")],
+    signatures: Annotated[
+        int, typer.Option(min=1, max=16, help="How many operators must sign a release.")
+    ] = _FOUR_EYES,
+    as_json: Json = False,
+) -> None:
+    """Make a new coordinator: directory, settings and the first operator's key."""
+    from safeborders_fed.coordinator.home import create_home
+
+    made = create_home(home, operator=operator, key_file=key_file, release_signatures=signatures)
+    _print_operator(made.operators[0].name, made.operators[0].public, key_file, as_json=as_json)
+
+
+@operator_app.command("add")
+def operator_add(
+    home: Home,
+    operator: Annotated[str, typer.Option("--name", help="Name of the operator.")],
+    key_file: Annotated[Path, typer.Option(help="A new file for their key, outside the directory.")],
+    as_json: Json = False,
+) -> None:
+    """Enrol a further operator, with a key of their own."""
+    from safeborders_fed.coordinator.home import CoordinatorHome, add_operator
+
+    added = add_operator(CoordinatorHome.load(home), operator, key_file)
+    _print_operator(added.name, added.public, key_file, as_json=as_json)
+
+
+def _print_operator(name: str, public: str, key_file: Path, *, as_json: bool) -> None:
+    output.result(
+        {"operator": name, "public_key": public, "key_file": str(key_file)},
+        f"{name} signs with the key in {key_file}: keep it on a medium of your own.\n"
+        f"Public key: {public}\n"
+        "Nodes pin it in node.toml (operator_keys) after comparing it with you in person or by telephone.",
+        as_json=as_json,
+    )
+
+
+@models_app.command("list")
+def models_list(home: Home, as_json: Json = False) -> None:
+    """List all models, what became of each, and who has signed."""
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.models import listed
+
+    rows = [_content(entry) for entry in listed(CoordinatorHome.load(home))]
+    names = ("model", "kind", "target", "status", "signed", "created")
+    text = output.table(
+        ("model", "kind", "label", "status", "signed by", "made"),
+        [[row[name] if name != "signed" else ", ".join(row[name]) for name in names] for row in rows],
+    )
+    output.result({"models": rows}, text if rows else "There is no model yet.", as_json=as_json)
+
+
+@models_app.command("show")
+def models_show(model: ModelName, home: Home, as_json: Json = False) -> None:
+    """Show all that a model file says of itself, and the hash that operators sign."""
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.models import find
+
+    found = find(CoordinatorHome.load(home), model)
+    content = _content(found) | {
+        "parameters": found.model.head.parameters,
+        "facts": found.model.head.facts,
+        "card_sha256": found.model.head.card_hash,
+    }
+    output.result(content, _text(found), as_json=as_json)
+
+
+@release_app.command("model")
+def release_model(
+    model: ModelName,
+    home: Home,
+    by: By,
+    key_file: KeyFile,
+    sha256: Annotated[str, typer.Option("--hash", help="SHA-256 that `models show` prints: what you sign.")],
+    reason: Annotated[
+        str | None, typer.Option(help="What it is released for; the first operator says it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Sign the release of a model. With enough signatures it is put where nodes get it from."""
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.models import release
+    from safeborders_fed.study.key_files import load_key
+
+    coordinator, key = CoordinatorHome.load(home), load_key(key_file)
+    signed = release(coordinator, model, sha256=sha256, by=by, key=key, today=_today(), reason=reason)
+    _print_signed(signed, "released", as_json=as_json)
+
+
+@release_app.command("withdraw")
+def release_withdraw(
+    model: ModelName,
+    home: Home,
+    by: By,
+    key_file: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why nodes must stop using it.")],
+    as_json: Json = False,
+) -> None:
+    """Withdraw a model: one operator can. Nodes that get the statement score nothing with it any more."""
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.models import withdraw
+    from safeborders_fed.study.key_files import load_key
+
+    coordinator, key = CoordinatorHome.load(home), load_key(key_file)
+    signed = withdraw(coordinator, model, by=by, key=key, today=_today(), reason=reason)
+    _print_signed(signed, "withdrawn", as_json=as_json)
+
+
+def _today() -> date:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date()
+
+
+def _print_signed(signed: Signed, done: str, *, as_json: bool) -> None:
+    content = {
+        "signed": list(signed.signed),
+        "missing": signed.missing,
+        "files": [str(path) for path in signed.files],
+    }
+    people = ", ".join(signed.signed)
+    if signed.missing:
+        text = f"Signed by {people}. {signed.missing} more must sign before it is {done}."
+    else:
+        names = "\n".join(f"  {path}" for path in signed.files)
+        text = f"Signed by {people}: {done}. Give to every node:\n{names}"
+    output.result(content, text, as_json=as_json)
+
+
+def _content(entry: Listed) -> dict[str, Any]:
+    head = entry.model.head
+    return {
+        "model": str(head.id),
+        "sha256": entry.model.sha256,
+        "kind": head.kind,
+        "target": head.facts["target"],
+        "status": entry.status,
+        "signed": list(entry.signed),
+        "withdrawal": entry.withdrawal,
+        "study": head.study,
+        "manifest_hash": head.manifest_hash,
+        "contract_version": head.contract_version,
+        "software_version": head.software_version,
+        "created": head.created.isoformat(),
+    }
+
+
+def _text(entry: Listed) -> str:
+    head, facts = entry.model.head, entry.model.head.facts
+    counts = [f"{facts[name]:,}" for name in ("labelled_noisy", "positives_noisy")]
+    lines = {
+        "Model": f"{head.id} ({head.kind}), made on {head.created}",
+        "SHA-256": entry.model.sha256,
+        "Status": entry.status + (f": {entry.withdrawal}" if entry.withdrawal else ""),
+        "Signed by": ", ".join(entry.signed) or "nobody",
+        "Study": f"{head.study}, manifest {head.manifest_hash}",
+        "Label": f"{facts['target']}, population {facts['population']}",
+        "Features": ", ".join(facts["features"]),
+        "Learnt from": f"about {counts[0]} victims, about {counts[1]} of them with the label",
+        "Accuracy": _accuracy(facts.get("evaluation")),
+        "Model card": head.card_hash or "none",
+        "Made for": f"data contract {head.contract_version}; written by version {head.software_version}",
+    }
+    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+
+
+def _accuracy(evaluation: dict[str, Any] | None) -> str:
+    if evaluation is None:
+        return "not measured"
+    overall = evaluation["overall"]
+    if overall["auc"] is None:
+        return f"not known: {overall['reason']}"
+    return f"area under the ROC curve {overall['auc']:.3f} ± {overall['margin']:.3f}, on held-out victims"

@@ -1,0 +1,260 @@
+"""Models at a node: accepted from the coordinator's operators, verified again before each use.
+
+Layout, in the node's home directory::
+
+    models/NAME-VERSION.safetensors
+    models/NAME-VERSION.release.json
+    models/SHA256.withdrawal.json
+
+Guarantees: a model is kept and used only if the operators whose keys this node pinned signed the release of
+exactly its bytes; each use checks signatures, bytes, data contract and kind once more, under the keys pinned
+at that moment. A withdrawal that one pinned operator signed ends the use of the model for good, also when it
+comes before the model. One version stands for one file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from safeborders_fed.cases.snapshots import sync_directory, write_durably
+from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
+from safeborders_fed.study import canonical, model_file, model_statement
+from safeborders_fed.study.model_file import SUFFIX, Model, ModelId
+from safeborders_fed.study.model_statement import LARGEST_STATEMENT, Action, SignedStatement
+
+DIRECTORY: Final = "models"
+_RELEASE: Final = ".release.json"
+_WITHDRAWAL: Final = ".withdrawal.json"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a file brought.
+
+    Attributes:
+        action: ``release`` or ``withdrawal``.
+        id: The model that it is about.
+        sha256: SHA-256 of the model file.
+        reason: What the operators say of it.
+    """
+
+    action: Action
+    id: ModelId
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model kept here.
+
+    Attributes:
+        model: The model, verified.
+        release: The statement under which it was accepted.
+        withdrawal: Why it must no longer be used; None if it may.
+    """
+
+    model: Model
+    release: SignedStatement
+    withdrawal: str | None
+
+
+class NodeModels:
+    """The models of one node.
+
+    Args:
+        home: The node's directory.
+        operators: Public keys of operators that it has pinned.
+        needed: How many of them must have signed a release.
+
+    Raises:
+        ConfigurationError: ``no-operator-key``, or ``operator-signatures`` when more signatures are asked
+            for than keys are pinned.
+    """
+
+    def __init__(self, home: Path, operators: tuple[str, ...], needed: int) -> None:
+        if not operators:
+            raise ConfigurationError(
+                "no-operator-key",
+                "node.toml pins no key of the coordinator's operators, so no model can be trusted",
+                "compare the key with the operator in person or by telephone, then set operator_keys",
+            )
+        if needed > len(set(operators)):
+            raise ConfigurationError(
+                "operator-signatures",
+                f"node.toml asks for {needed} operators' signatures and pins {len(set(operators))} keys",
+                "pin more keys in operator_keys, or lower operator_signatures",
+            )
+        self._directory = Path(home) / DIRECTORY
+        self._operators, self._needed = operators, needed
+
+    def accept(self, path: Path) -> Accepted:
+        """Verifies and keeps a model file, whose release stands beside it, or a withdrawal.
+
+        The same file again changes nothing.
+
+        Args:
+            path: ``NAME-VERSION.safetensors``, with ``NAME-VERSION.release.json`` in the same directory; or
+                that statement; or ``NAME-VERSION.withdrawal.json``.
+
+        Raises:
+            UsageError: ``not-a-model-file``, by its name.
+            ConfigurationError: ``model-missing``, ``release-missing``, ``node-unwritable``.
+            PeerError: ``bad-statement``, ``bad-signature``, ``wrong-operator``, ``model-altered``, or as
+                ``model_file.read``.
+            RefusedError: ``model-withdrawn``, ``model-conflict``, or as ``model_file.read``.
+        """
+        path = Path(path)
+        if path.name.endswith(_WITHDRAWAL):
+            return self._accept_withdrawal(path)
+        if path.name.endswith(_RELEASE):
+            path = path.with_name(path.name.removesuffix(_RELEASE) + SUFFIX)
+        if not path.name.endswith(SUFFIX):
+            raise UsageError(
+                "not-a-model-file",
+                f"the name of {path} says neither model nor withdrawal",
+                f"give a file that ends in {SUFFIX}, {_RELEASE} or {_WITHDRAWAL}, named as it was handed out",
+            )
+        return self._accept_release(path)
+
+    def _accept_release(self, path: Path) -> Accepted:
+        beside = path.with_name(path.name.removesuffix(SUFFIX) + _RELEASE)
+        data = model_file.read_bounded(path, model_file.LARGEST)
+        if not beside.exists():
+            raise ConfigurationError(
+                "release-missing",
+                f"{beside} is not there: a model is accepted only together with its release",
+                "copy both files into one directory, named as they were handed out",
+            )
+        statement = model_file.read_bounded(beside, LARGEST_STATEMENT)
+        known = self._verified(data, statement)
+        head = known.model.head
+        if known.withdrawal is not None:
+            raise _withdrawn(known)
+        kept = self._directory / f"{head.id}{SUFFIX}"
+        if kept.exists() and model_file.load(kept).sha256 != known.model.sha256:
+            raise RefusedError(
+                "model-conflict",
+                f"another file is known here as model {head.id}: the operators have released two",
+                "ask the coordinator's operators which one is meant; a new model needs a new version",
+            )
+        self._write(kept.name, data)
+        self._write(f"{head.id}{_RELEASE}", statement)
+        return _accepted(known.release)
+
+    def _accept_withdrawal(self, path: Path) -> Accepted:
+        data = model_file.read_bounded(path, LARGEST_STATEMENT)
+        signed = self._checked(data, "withdrawal", needed=1)
+        self._write(f"{signed.statement.sha256}{_WITHDRAWAL}", data)
+        return _accepted(signed)
+
+    def known(self) -> tuple[Known, ...]:
+        """All models kept here, by name and version. Raises as ``accept``, when a file was altered."""
+        return tuple(self._load(entry) for entry in model_file.ids_in(self._directory))
+
+    def for_use(self, wanted: str | None) -> Known:
+        """The model to score with.
+
+        Args:
+            wanted: ``NAME-VERSION``, or ``NAME`` for its latest version; None where only one name is known.
+
+        Raises:
+            UsageError: ``no-model``, ``unknown-model`` or ``which-model``.
+            RefusedError: ``model-withdrawn``. An earlier version takes over only when it is asked for.
+            PeerError, ConfigurationError: As ``accept``, when a file was altered or a key is unpinned.
+        """
+        ids = model_file.ids_in(self._directory)
+        names = sorted({entry.name for entry in ids})
+        if not ids:
+            raise UsageError(
+                "no-model", "this node has accepted no model", "see `safeborders node model accept`"
+            )
+        if wanted is None and len(names) > 1:
+            raise UsageError(
+                "which-model", f"this node knows the models {', '.join(names)}", "choose one with --model"
+            )
+        name = names[0] if wanted is None else wanted
+        named = [entry for entry in ids if entry.name == name]
+        chosen = named[-1] if named else next((entry for entry in ids if str(entry) == name), None)
+        if chosen is None:
+            raise UsageError(
+                "unknown-model",
+                f"this node knows no model {name!r}",
+                "choose one that `safeborders node model list` shows",
+            )
+        found = self._load(chosen)
+        if found.withdrawal is not None:
+            raise _withdrawn(found)
+        return found
+
+    def _load(self, wanted: ModelId) -> Known:
+        data = model_file.read_bounded(self._directory / f"{wanted}{SUFFIX}", model_file.LARGEST)
+        statement = self._directory / f"{wanted}{_RELEASE}"
+        return self._verified(data, model_file.read_bounded(statement, LARGEST_STATEMENT))
+
+    def _verified(self, data: bytes, statement: bytes) -> Known:
+        """A model under its release. Signature and hash come first: nothing unsigned is parsed further."""
+        signed = self._checked(statement, "release", needed=self._needed)
+        said = signed.statement
+        if canonical.sha256(data) != said.sha256:
+            raise PeerError(
+                "model-altered",
+                f"the bytes of this file are not those that were released as model {said.id}",
+                "ask the coordinator's operator for the file again",
+            )
+        model = model_file.read(data)
+        if model.head.id != said.id:
+            raise PeerError(
+                "model-altered",
+                f"the file says that it is model {model.head.id}, its release calls it {said.id}",
+                "do not use it; tell the coordinator's operator",
+            )
+        return Known(model, signed, self._withdrawal(model.sha256))
+
+    def _checked(self, data: bytes, action: Action, *, needed: int) -> SignedStatement:
+        signed = model_statement.parse(data)
+        signed.check(self._operators, needed)
+        if signed.statement.action != action:
+            raise PeerError(
+                "bad-statement",
+                f"this statement is a {signed.statement.action}, not a {action}",
+                "give the files as they were handed out, without renaming them",
+            )
+        return signed
+
+    def _withdrawal(self, sha256: str) -> str | None:
+        path = self._directory / f"{sha256}{_WITHDRAWAL}"
+        if not path.exists():
+            return None
+        # It was verified when it came; should its signer be unpinned since, it still holds.
+        data = model_file.read_bounded(path, LARGEST_STATEMENT)
+        return model_statement.parse(data).statement.reason
+
+    def _write(self, name: str, content: bytes) -> None:
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            waiting = self._directory / f"{name}.partial"
+            write_durably(waiting, content)
+            waiting.rename(self._directory / name)
+            sync_directory(self._directory)
+        except OSError as error:
+            raise ConfigurationError(
+                "node-unwritable",
+                f"{self._directory} cannot be written to: {error.strerror}",
+                "free space on the disk, or mend the rights of the node's directory",
+            ) from error
+
+
+def _accepted(signed: SignedStatement) -> Accepted:
+    said = signed.statement
+    return Accepted(said.action, said.id, said.sha256, said.reason)
+
+
+def _withdrawn(known: Known) -> RefusedError:
+    return RefusedError(
+        "model-withdrawn",
+        f"model {known.model.head.id} is withdrawn: {known.withdrawal}",
+        "use another model or version; with none, score nothing",
+    )

@@ -1,0 +1,283 @@
+"""What reviewers think of scored referrals, kept encrypted at the node.
+
+Layout, in the node's home directory::
+
+    reviews/LIST.list.sealed        which referrals a list holds: pseudonym, band, chance
+    reviews/LIST.verdicts.sealed    all verdicts on it, in the order in which they were given
+
+Guarantees: lists and verdicts are case data. They are sealed under a key derived from the node's key for
+cases, and no other module reads them: they never leave the node. A verdict is on a referral of a list that
+this node made. A person's later verdict replaces the earlier one, which stays in the history.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Limit
+
+from safeborders_fed.cases.sealing import Sealer
+from safeborders_fed.cases.snapshots import sync_directory, write_durably
+from safeborders_fed.errors import ConfigurationError, DataError
+from safeborders_fed.node.review_list import LIST_ID, NOT_SCORED, ReviewList
+from safeborders_fed.node.scoring import BANDS
+
+DIRECTORY: Final = "reviews"
+VERDICTS: Final = ("agree", "disagree", "unsure")
+LONGEST_NOTE: Final = 2000
+_LIST: Final = ".list.sealed"
+_GIVEN: Final = ".verdicts.sealed"
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+_STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class _Listed(BaseModel):
+    model_config = _STRICT
+
+    victim: str
+    band: str
+    chance: str
+
+
+class _List(BaseModel):
+    model_config = _STRICT
+
+    model: str
+    sha256: str
+    entries: tuple[_Listed, ...]
+
+
+class Verdict(BaseModel):
+    """One person's view of one score.
+
+    Attributes:
+        number: Of the referral within its list, from 1.
+        verdict: Whether the score is what the reviewer would have said of the referral.
+        by: Name of the reviewer.
+        note: Free text.
+        at: Time, ISO 8601, UTC.
+    """
+
+    model_config = _STRICT
+
+    number: int = Limit(ge=1)
+    verdict: Literal["agree", "disagree", "unsure"]
+    by: Annotated[str, Limit(min_length=1, max_length=200)]
+    note: Annotated[str, Limit(max_length=LONGEST_NOTE)]
+    at: str
+
+
+class _Given(BaseModel):
+    model_config = _STRICT
+
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A verdict to be recorded, with the review id that it is on."""
+
+    review_id: str
+    verdict: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BandSummary:
+    """Agreement with the scores of one band of one model.
+
+    Attributes:
+        model: ``NAME-VERSION``.
+        band: One of ``scoring.BANDS``, or ``not scored``.
+        referrals: How many were listed.
+        reviewed: How many of them somebody reviewed.
+        agree: Verdicts that count (each person's last on a referral).
+        disagree: Likewise.
+        unsure: Likewise.
+    """
+
+    model: str
+    band: str
+    referrals: int
+    reviewed: int
+    agree: int
+    disagree: int
+    unsure: int
+
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class Reviews:
+    """The review lists of one node, and the verdicts on them.
+
+    Args:
+        home: The node's directory.
+        sealer: That of its case store.
+    """
+
+    def __init__(self, home: Path, sealer: Sealer) -> None:
+        self._directory = Path(home) / DIRECTORY
+        self._sealer = sealer
+
+    def keep(self, review: ReviewList) -> None:
+        """Remembers a list.
+
+        Raises:
+            ConfigurationError: ``reviews-unwritable``.
+        """
+        entries = tuple(
+            _Listed(victim=victim, band=entry.band, chance=entry.chance)
+            for victim, entry in zip(review.victims, review.entries, strict=True)
+        )
+        with self._writing():
+            self._write(
+                f"{review.id}{_LIST}", _List(model=review.model, sha256=review.sha256, entries=entries)
+            )
+
+    def check(self, wanted: Sequence[Wanted]) -> None:
+        """Refuses verdicts that cannot be recorded.
+
+        Raises:
+            DataError: ``unknown-review-id``, ``unknown-verdict`` or ``note-too-long``, naming the first.
+            ConfigurationError: ``wrong-key`` or ``reviews-damaged``.
+        """
+        sizes: dict[str, int] = {}
+        for entry in wanted:
+            name, number = _parts(entry.review_id)
+            if name not in sizes:
+                sizes[name] = self._size(name)
+            if not 1 <= number <= sizes[name]:
+                raise _unknown(entry.review_id)
+            if entry.verdict not in VERDICTS:
+                raise DataError(
+                    "unknown-verdict",
+                    f"{entry.review_id}: {entry.verdict[:40]!r} is no verdict",
+                    f"give one of {', '.join(VERDICTS)}",
+                )
+            if len(entry.note) > LONGEST_NOTE:
+                raise DataError(
+                    "note-too-long",
+                    f"{entry.review_id}: the note has {len(entry.note):,} characters",
+                    f"keep it to {LONGEST_NOTE:,}; longer reasons belong in the case file",
+                )
+
+    def record(self, wanted: Sequence[Wanted], *, by: str, at: datetime) -> None:
+        """Records verdicts of one person: all of those on one list, or none. Raises as ``check``."""
+        self.check(wanted)
+        stamp = at.astimezone(UTC).isoformat(timespec="seconds")
+        with self._writing():
+            for name in dict.fromkeys(_parts(entry.review_id)[0] for entry in wanted):
+                before = self._verdicts(name)
+                new = tuple(
+                    Verdict(
+                        number=_parts(entry.review_id)[1],
+                        verdict=entry.verdict,  # type: ignore[arg-type]  # checked against VERDICTS above
+                        by=by,
+                        note=entry.note,
+                        at=stamp,
+                    )
+                    for entry in wanted
+                    if _parts(entry.review_id)[0] == name
+                )
+                self._write(f"{name}{_GIVEN}", _Given(verdicts=(*before, *new)))
+
+    def history(self, review_id: str) -> tuple[Verdict, ...]:
+        """All verdicts on one referral, the earliest first. Raises as ``check``."""
+        name, number = _parts(review_id)
+        if not 1 <= number <= self._size(name):
+            raise _unknown(review_id)
+        return tuple(verdict for verdict in self._verdicts(name) if verdict.number == number)
+
+    def summary(self) -> tuple[BandSummary, ...]:
+        """Agreement by model and band, over all lists of this node."""
+        referrals, reviewed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        given = Counter[tuple[str, str, str]]()
+        for path in sorted(self._directory.glob(f"*{_LIST}")):
+            name = path.name.removesuffix(_LIST)
+            listed = self._list(name)
+            bands = [entry.band for entry in listed.entries]
+            referrals.update((listed.model, band) for band in bands)
+            # Of each person the last verdict on a referral counts.
+            last = {(verdict.number, verdict.by): verdict.verdict for verdict in self._verdicts(name)}
+            reviewed.update((listed.model, bands[number - 1]) for number in {number for number, _ in last})
+            given.update((listed.model, bands[number - 1], verdict) for (number, _), verdict in last.items())
+        order = [*reversed(BANDS), NOT_SCORED]
+        return tuple(
+            BandSummary(model, band, count, reviewed[model, band], *(given[model, band, v] for v in VERDICTS))
+            for (model, band), count in sorted(
+                referrals.items(), key=lambda item: (item[0][0], order.index(item[0][1]))
+            )
+        )
+
+    def _list(self, name: str) -> _List:
+        return self._read(f"{name}{_LIST}", _List)
+
+    def _size(self, name: str) -> int:
+        return len(self._list(name).entries) if (self._directory / f"{name}{_LIST}").exists() else 0
+
+    def _verdicts(self, name: str) -> tuple[Verdict, ...]:
+        file = f"{name}{_GIVEN}"
+        return self._read(file, _Given).verdicts if (self._directory / file).exists() else ()
+
+    def _read(self, name: str, kind: type[Content]) -> Content:
+        try:
+            sealed = (self._directory / name).read_bytes()
+            return kind.model_validate_json(self._sealer.unseal(sealed, f"{DIRECTORY}/{name}"))
+        except (OSError, ValidationError) as error:
+            raise ConfigurationError(
+                "reviews-damaged",
+                f"{self._directory / name} cannot be used ({type(error).__name__})",
+                "restore the node's directory from its backup",
+            ) from error
+
+    def _write(self, name: str, content: BaseModel) -> None:
+        sealed = self._sealer.seal(content.model_dump_json().encode(), f"{DIRECTORY}/{name}")
+        waiting = self._directory / f"{name}.partial"
+        write_durably(waiting, sealed)
+        waiting.rename(self._directory / name)
+        sync_directory(self._directory)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The directory, under its lock: two reviewers at once wait for each other."""
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise ConfigurationError(
+                "reviews-unwritable",
+                f"{self._directory} cannot be written to: {error.strerror}",
+                "free space on the disk, or mend the rights of the node's directory",
+            ) from error
+
+
+def _parts(review_id: str) -> tuple[str, int]:
+    """The list and the number of a review id, in whatever case it was typed."""
+    name, _, number = review_id.strip().upper().partition("-")
+    if not LIST_ID.fullmatch(name) or not _NUMBER.fullmatch(number):
+        raise _unknown(review_id)
+    return name, int(number)
+
+
+def _unknown(review_id: str) -> DataError:
+    return DataError(
+        "unknown-review-id",
+        f"{review_id[:40]!r} is not a referral on a review list of this node",
+        "give the review id as the list shows it, such as 7QK2M9XD-001",
+    )

@@ -1,0 +1,198 @@
+"""Scoring and reviewing as a node's people do it: under a name, for a purpose, and written down.
+
+Guarantees: an entry of the audit log stands before any score is shown and before any verdict is kept; it says
+who, why, which model and how many referrals, and nothing of the referrals. If it cannot be written, nothing
+is scored or recorded. Rows that cannot be used are in a file with their reasons, whatever comes of the rest.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from safeborders_fed.cases.mapping import Mapping
+from safeborders_fed.cases.rejection import Quarantine
+from safeborders_fed.cases.store import CaseStore
+from safeborders_fed.errors import DataError, UsageError
+from safeborders_fed.node import review_list
+from safeborders_fed.node.audit_chain import Operation
+from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.models import Accepted, NodeModels
+from safeborders_fed.node.referrals import Referrals, read_referrals
+from safeborders_fed.node.review_list import VERDICT_COLUMNS, ReviewList
+from safeborders_fed.node.reviews import BandSummary, Reviews, Wanted
+from safeborders_fed.node.scoring import needed_fields
+from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.study.key_files import load_key
+from safeborders_fed.study.model_file import read_bounded
+
+_LARGEST_LIST: Final = 256 * 2**20
+_ID_COLUMN: Final = "review_id"
+_REMARKS: Final = ("#", '"#')
+"""How the lines above the header begin; the second, once a spreadsheet program has saved them."""
+
+
+def open_models(settings: NodeSettings) -> NodeModels:
+    """The node's models, under the operators' keys that it pins. Raises as NodeModels."""
+    return NodeModels(settings.home, settings.operator_keys, settings.operator_signatures)
+
+
+def accept_model(settings: NodeSettings, path: Path, *, by: str) -> Accepted:
+    """Accepts a model, or its withdrawal, in a person's name.
+
+    Raises:
+        As NodeModels, NodeModels.accept and AuditLog.
+    """
+    models = open_models(settings)
+    with _audit_log(settings) as log:
+        accepted = models.accept(path)
+        release = accepted.action == "release"
+        log.append(
+            Operation.APPROVE if release else Operation.REFUSE,
+            who=by,
+            why=f"{accepted.action} of model {accepted.id}",
+            details={"model": str(accepted.id), "model_sha256": accepted.sha256},
+        )
+    return accepted
+
+
+def score_file(
+    settings: NodeSettings,
+    path: Path,
+    mapping: Mapping,
+    *,
+    by: str,
+    purpose: str,
+    model: str | None = None,
+    rejected_file: Path | None = None,
+) -> ReviewList:
+    """Scores the referrals in a file; nothing of them is stored but what the review needs, sealed.
+
+    Args:
+        settings: The node.
+        path: The national file.
+        mapping: How to read it.
+        by: Who scores.
+        purpose: Why.
+        model: ``NAME`` or ``NAME-VERSION``; None where the node knows one name only.
+        rejected_file: New file for rows that cannot be used; None for one in the store's quarantine.
+
+    Raises:
+        UsageError: ``purpose-missing``, ``quarantine-exists``, ``unknown-format``, or as
+            ``NodeModels.for_use``.
+        DataError: ``nothing-accepted`` (the rejected rows are kept all the same), or as ``read_referrals``.
+        ConfigurationError, PeerError, RefusedError: As ``NodeModels.for_use``, CaseStore.open and AuditLog.
+    """
+    if not by.strip() or not purpose.strip():
+        raise UsageError(
+            "purpose-missing", "a score is asked for by somebody, for a purpose", "give --by and --purpose"
+        )
+    chosen = open_models(settings).for_use(model).model
+    store = settings.open_store()
+    with _audit_log(settings) as log:
+        referrals = read_referrals(path, mapping, store.keys, needed_fields(chosen))
+        kept = _keep_rejected(referrals, rejected_file, store)
+        _require_some(referrals, path, kept)
+        review = review_list.make(chosen, referrals, kept)
+        details: dict[str, str | int] = {"model": review.model, "model_sha256": review.sha256}
+        details |= {"referrals": len(review.entries), "review_list": review.id}
+        log.append(Operation.SCORE, who=by, why=purpose, details=details)
+        _reviews(settings, store).keep(review)
+    return review
+
+
+def _require_some(referrals: Referrals, path: Path, kept: Path | None) -> None:
+    if not len(referrals.victims):
+        where = f"; see {kept}" if kept else ""
+        raise DataError(
+            "nothing-accepted",
+            f"none of the {referrals.read:,} rows of {path.name} can be scored{where}",
+            "correct the mapping or the file",
+        )
+
+
+def record_verdicts(settings: NodeSettings, wanted: list[Wanted], *, by: str) -> None:
+    """Records one person's verdicts.
+
+    Raises:
+        DataError: As Reviews.check.
+        ConfigurationError: As CaseStore.open, AuditLog and Reviews.
+        UsageError: ``bad-audit-entry``, for a name that is empty or too long.
+    """
+    reviews = _reviews(settings, settings.open_store())
+    reviews.check(wanted)
+    with _audit_log(settings) as log:
+        log.append(
+            Operation.REVIEW, who=by, why="verdicts on scored referrals", details={"verdicts": len(wanted)}
+        )
+        reviews.record(wanted, by=by, at=datetime.now(UTC))
+
+
+def read_verdicts(path: Path) -> list[Wanted]:
+    """The verdicts that a reviewer wrote into the CSV form of a review list; empty ones are passed over.
+
+    Raises:
+        DataError: ``not-a-review-list`` or ``no-verdicts``.
+        ConfigurationError: ``model-missing``, when the file cannot be read.
+    """
+    try:
+        data = read_bounded(path, _LARGEST_LIST)
+        text = data.decode("utf-8-sig")
+        while text.startswith(_REMARKS):
+            text = text.partition("\n")[2]
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        missing = {_ID_COLUMN, *VERDICT_COLUMNS} - set(reader.fieldnames or ())
+        if missing or len(data) > _LARGEST_LIST:
+            raise _not_a_list(path, f"it has no column {', '.join(sorted(missing))}")
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _not_a_list(path, "it is not CSV in UTF-8") from error
+    verdict, note = VERDICT_COLUMNS
+    found = [
+        Wanted(row[_ID_COLUMN] or "", row[verdict].strip().lower(), (row[note] or "").strip())
+        for row in rows
+        if (row[verdict] or "").strip()
+    ]
+    if not found:
+        raise DataError(
+            "no-verdicts",
+            f"the column {verdict!r} of {path.name} is empty",
+            "write agree, disagree or unsure",
+        )
+    return found
+
+
+def summarise(settings: NodeSettings) -> tuple[BandSummary, ...]:
+    """Agreement by model and band. For this node's own people: it is case data. Raises as Reviews."""
+    return _reviews(settings, settings.open_store()).summary()
+
+
+def _keep_rejected(referrals: Referrals, asked: Path | None, store: CaseStore) -> Path | None:
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.csv"
+    quarantine = Quarantine(asked or store.files.quarantine / name)
+    try:
+        for rejection in referrals.rejections:
+            quarantine.add(rejection)
+        return quarantine.keep()
+    finally:
+        quarantine.close()
+
+
+def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
+    return Reviews(settings.home, store.files.sealer)
+
+
+def _audit_log(settings: NodeSettings) -> AuditLog:
+    return AuditLog(settings.audit_path, load_key(settings.signing_key_path), settings.country)
+
+
+def _not_a_list(path: Path, why: str) -> DataError:
+    return DataError(
+        "not-a-review-list",
+        f"{path.name} is not a review list: {why}",
+        "give the CSV file that `safeborders node score --out` wrote, with its columns as they were",
+    )

@@ -1,0 +1,153 @@
+"""Typologies and the model card within the report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import report_samples
+
+from safeborders_fed.reporting import findings, model_charts, tables
+from safeborders_fed.reporting.accuracy import Estimate
+from safeborders_fed.reporting.figures import area_text, chance_text, count_of, publish
+from safeborders_fed.reporting.model import Report
+from safeborders_fed.reporting.report import render
+
+GAP = "\u00a0±\u00a0"
+
+
+def sentences(report: Report) -> str:
+    return " ".join(findings.key_findings(report, publish(report.trends)))
+
+
+def texts(svg: str) -> list[str]:
+    return re.findall(r"<text [^>]*>([^<]*)</text>", svg)
+
+
+def test_findings_name_the_states_in_which_a_type_occurs() -> None:
+    said = sentences(report_samples.report())
+    assert f"Type T1 (method of recruitment: Through online social networks), 1,840{GAP}45 victims" in said
+    assert "occurs in all 8 states." in said
+    assert "occurs in България, Italy and Romania." in said
+    assert "Type T3" not in said  # one state only
+    assert "adjusted Rand index of 0.71" in said
+
+
+def test_findings_claim_a_worse_group_only_beyond_the_margins_of_both() -> None:
+    report = report_samples.report()
+    assert f"state: Poland (0.790{GAP}0.141), within the margins." in sentences(report)
+    accuracy = report_samples.accuracy()
+    worse = replace(accuracy.groups["Sex"][1], auc=0.7, margin=0.05)
+    changed = replace(accuracy, groups={"Sex": (worse,)})
+    card = report_samples.card(accuracy=changed)
+    assert f"sex: Male (0.700{GAP}0.051), beyond the margins of both." in sentences(
+        replace(report, card=card)
+    )
+    assert "For 3 of 11 groups too little data" in sentences(report)
+
+
+def test_findings_say_nothing_of_groups_where_none_can_be_measured() -> None:
+    accuracy = report_samples.accuracy(groups={})
+    said = sentences(report_samples.report(card=report_samples.card(accuracy=accuracy)))
+    assert "private evaluation" not in said
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [(("A",), "A"), (("A", "B"), "A and B"), (("A", "B", "C"), "all 3 states")]
+)
+def test_states_are_listed_as_in_a_sentence(names: tuple[str, ...], text: str) -> None:
+    assert findings.listed(names, everywhere=3) == text
+
+
+def test_every_cell_of_the_state_matrix_carries_its_count_and_margin() -> None:
+    types = report_samples.typologies()
+    drawn = texts(model_charts.states_chart(types, name="c").svg)
+    for entry in types.types:
+        for state, estimate in entry.by_state.items():
+            assert count_of(estimate.value, estimate.error).text in drawn, (entry.name, state)
+    assert set(types.states) <= set(drawn)
+
+
+def test_a_state_without_victims_is_grey_and_not_a_gap() -> None:
+    types = report_samples.typologies()
+    empty = tuple(
+        replace(entry, by_state=dict.fromkeys(types.states, Estimate(-3.0, 2.0)), occurs_in=())
+        for entry in types.types
+    )
+    chart = model_charts.states_chart(replace(types, types=empty), name="c")
+    assert texts(chart.svg).count(f"0{GAP}5†") == len(types.states) * len(empty)
+    assert "No type is found in more than one state" in chart.description
+
+
+def test_years_of_the_types_are_labelled_as_in_the_trends() -> None:
+    drawn = texts(model_charts.type_years_chart(report_samples.typologies(), name="c").svg)
+    assert {"2025", "Other years"} <= set(drawn)
+
+
+def test_every_group_is_a_row_with_its_area_or_too_little_data() -> None:
+    accuracy = report_samples.accuracy()
+    chart = model_charts.groups_chart(accuracy, name="c")
+    drawn = texts(chart.svg)
+    assert drawn.count("too little data") == 3
+    for partition, groups in accuracy.groups.items():
+        for group in groups:
+            assert f"{partition}: {group.name}" in drawn
+            assert group.auc is None or area_text(group) in drawn
+    assert "8 of 11 groups can be measured; 3 have too little data" in chart.description
+
+
+def test_charts_stand_where_nothing_could_be_measured() -> None:
+    nothing = report_samples.accuracy()
+    blank = replace(nothing.overall, auc=None, margin=None, reason="too few")
+    points = tuple(replace(point, observed=None, margin=None) for point in nothing.points)
+    nothing = replace(nothing, overall=blank, groups={}, points=points)
+    groups = model_charts.groups_chart(nothing, name="c")
+    assert texts(groups.svg).count("too little data") == 1
+    assert groups.description.startswith("Too little data beyond the noise")
+    assert "No bin of scores" in model_charts.calibration_chart(nothing, name="c").description
+
+
+def test_the_calibration_chart_counts_the_points_on_the_line() -> None:
+    accuracy = report_samples.accuracy()
+    off = tuple(replace(point, predicted=0.9) if i == 0 else point for i, point in enumerate(accuracy.points))
+    chart = model_charts.calibration_chart(replace(accuracy, points=off), name="c")
+    assert "At 4 of 5 points" in chart.description
+
+
+def test_tables_of_types_hold_every_number() -> None:
+    types = report_samples.typologies()
+    by_state, by_year = tables.type_tables(types)
+    assert by_state.columns == types.states
+    assert by_year.columns[-1] == "Other years"
+    for entry, (name, cells) in zip(types.types, by_state.groups[0].rows, strict=True):
+        assert name == entry.name
+        assert list(cells) == [count_of(e.value, e.error) for e in entry.by_state.values()]
+
+
+def test_noisy_numbers_are_written_with_margins_that_hold_their_rounding() -> None:
+    assert count_of(-7.2, 2.0).text == f"0{GAP}5†"
+    assert chance_text(0.314) == "31%"
+    assert chance_text(0.314, 0.05) == f"31{GAP}6%"
+    assert chance_text(None) == ":"
+
+
+def test_a_report_without_types_and_card_has_neither_section() -> None:
+    page = render(report_samples.report(typologies=None, card=None))
+    assert 'id="typologies"' not in page
+    assert 'href="#card"' not in page
+    assert page.count("<svg") == 10
+
+
+def test_a_card_without_accuracy_says_so() -> None:
+    card = report_samples.card(accuracy=None, membership=None)
+    page = render(report_samples.report(card=card))
+    assert "Accuracy was not measured by a private evaluation." in page
+    assert "give away who trained" not in page
+
+
+def test_in_real_data_no_truth_is_shown_beside_the_types() -> None:
+    types = report_samples.typologies(adjusted_rand=None, adjusted_rand_pooled=None)
+    page = render(report_samples.report(typologies=types))
+    assert "Beside the truth" not in page
+    assert "Planted way" not in page

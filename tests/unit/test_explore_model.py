@@ -1,0 +1,53 @@
+"""The notebook that shows a released model runs on a model file alone."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from federation_of import ROOT, analysis_table
+from model_samples import TODAY, Operators, manifest, train
+from safeborders_fed.coordinator import models
+
+NOTEBOOK = str(ROOT / "notebooks" / "explore_model.py")
+
+
+def _model(directory: Path, **parameters: object) -> Path:
+    operators = Operators.enrol(directory)
+    made = manifest(**parameters)
+    release = train(made, analysis_table(2000, 3))
+    model = models.store(operators.home, release, made, name="detection", today=TODAY)
+    return operators.sign(model, "Ana", "Bo").files[0]
+
+
+def test_it_prints_card_accuracy_curves_and_contributions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAFEBORDERS_MODEL", str(_model(tmp_path, partitions=["sex"])))
+    shown = runpy.run_path(NOTEBOOK)
+    printed = capsys.readouterr().out
+    for part in ("detection-1", "actual_victim", "auc", "Female", "observed", "slope", "Age: "):
+        assert part in printed
+    curve = shown["curve"][["false positives", "true positives"]]
+    assert (curve.diff().dropna() >= 0).all().all()
+    assert curve.iloc[-1].tolist() == [1.0, 1.0]
+    assert (shown["frequent"].index.str.contains(": ")).all()
+
+
+def test_it_finds_the_model_of_a_demonstration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _model(tmp_path, held_out=0)
+    monkeypatch.delenv("SAFEBORDERS_MODEL", raising=False)
+    monkeypatch.setenv("SAFEBORDERS_DEMO", str(tmp_path / "coordinator" / "released"))
+    runpy.run_path(NOTEBOOK)
+    assert "The study measured no accuracy" in capsys.readouterr().out
+
+
+def test_it_says_what_to_do_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAFEBORDERS_MODEL", raising=False)
+    monkeypatch.setenv("SAFEBORDERS_DEMO", str(tmp_path))
+    with pytest.raises(SystemExit, match="safeborders demo"):
+        runpy.run_path(NOTEBOOK)
