@@ -29,7 +29,9 @@ def _group() -> None:
 
 @app.command()
 def privacy(
-    analysis: Annotated[str, typer.Option(help="The analysis to audit: logistic or trends.")],
+    analysis: Annotated[
+        str, typer.Option(help="The analysis to audit: logistic, neural, trends or typology.")
+    ],
     epsilon: Annotated[
         float, typer.Option(min=0.01, max=100.0, help="Privacy budget of the study that is audited.")
     ] = 1.0,

@@ -30,7 +30,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.errors import UsageError
 from safeborders_fed.privacy import accounting
 from safeborders_fed.simulation.audit_estimates import (
@@ -41,13 +40,29 @@ from safeborders_fed.simulation.audit_estimates import (
 )
 from safeborders_fed.simulation.audit_evidence import gather
 from safeborders_fed.simulation.audit_victims import FIRST_YEAR, LABEL, LAST_YEAR
-from safeborders_fed.simulation.audit_view import Terms, View, observe
+from safeborders_fed.simulation.audit_view import NODES, Terms, View, observe
 
 FALSE_ALARM: Final = 1e-11
 """So that a hundred audits of a right mechanism accuse it with a chance of at most 1e-9."""
 CONFIDENCE: Final = 0.95
-DEFAULT_ROUNDS: Final = 8
+DEFAULT_ROUNDS: Final = 16
+AUDITED: Final = ("logistic", "neural", "trends", "typology")
 _GUESSED: Final = 0.5
+_EVALUATION_SHARE: Final = 0.02
+"""A canary trains or is held out: the smaller this share, the less of the claim does the other not use."""
+_FEATURES: Final = (
+    "age_band",
+    "citizenship",
+    "means_of_control",
+    "method_of_recruitment",
+    "recruiter_relationship",
+    "roles",
+    "transport",
+    "industry",
+    "exploiter_relationship",
+    "source_organisation",
+)
+"""Enough columns to measure the noise well, and few enough that their second moments do not take long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +70,7 @@ class Options:
     """What to audit.
 
     Attributes:
-        analysis: ``logistic`` or ``trends``.
+        analysis: One of ``AUDITED``.
         epsilon: What the study may cost, retries included.
         delta: At which epsilon is stated.
         trust: Trust mode.
@@ -162,24 +177,35 @@ def audit(options: Options) -> Finding:
 
 
 def parameters(options: Options) -> dict[str, Any]:
-    """The parameters of the analysis to audit: many columns, to measure the noise well.
+    """The parameters of the analysis to audit.
 
     Raises:
         UsageError: ``not-audited`` or ``no-rounds``.
     """
-    if options.analysis == "logistic":
-        features = [entry.name for entry in FIELDS if entry.feature and entry.name != "forms_of_exploitation"]
-        rounds = options.rounds or DEFAULT_ROUNDS
-        return {"target": f"form:{LABEL}", "features": features, "rounds": rounds}
-    if options.analysis != "trends":
-        raise UsageError(
-            "not-audited",
-            f"there is no privacy audit of an analysis {options.analysis!r}",
-            "use --analysis logistic or --analysis trends",
-        )
-    if options.rounds is not None:
-        raise UsageError("no-rounds", "trends has one round", "leave --rounds out")
-    return {"first_year": FIRST_YEAR, "last_year": LAST_YEAR}
+    years = {"first_year": FIRST_YEAR, "last_year": LAST_YEAR}
+    match options.analysis:
+        case "logistic" | "neural":
+            return {
+                "target": f"form:{LABEL}",
+                "features": list(_FEATURES),
+                "rounds": options.rounds or DEFAULT_ROUNDS,
+                "partitions": ["sex", "age", "citizenship", "state"],
+                "evaluation_share": _EVALUATION_SHARE,
+                "states": list(NODES),
+            }
+        case "typology":
+            features = ["forms_of_exploitation", *_FEATURES]
+            rounds = {} if options.rounds is None else {"rounds": options.rounds}
+            return {"features": features, "states": list(NODES), **years, **rounds}
+        case "trends" if options.rounds is None:
+            return years
+        case "trends":
+            raise UsageError("no-rounds", "trends has one round", "leave --rounds out")
+    raise UsageError(
+        "not-audited",
+        f"there is no privacy audit of an analysis {options.analysis!r}",
+        f"use --analysis with one of {', '.join(AUDITED)}",
+    )
 
 
 def judge(view: View) -> Finding:
