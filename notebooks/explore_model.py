@@ -21,6 +21,8 @@ import pandas as pd
 
 from safeborders_fed.cases.encoding import bin_names
 from safeborders_fed.privacy.products import Indicators
+from safeborders_fed.reporting.accuracy import UNKNOWN, beyond_chance
+from safeborders_fed.reporting.figures import TOO_LITTLE, count_of
 from safeborders_fed.study import model_file
 
 demo = Path(os.environ.get("SAFEBORDERS_DEMO", "demo"))
@@ -32,6 +34,7 @@ facts = model.head.facts
 
 # %% [markdown]
 # ## The card
+# Counts carry the 95% margin of their noise.
 
 # %%
 card = {
@@ -43,16 +46,16 @@ card = {
     "study": model.head.study,
     "made on": model.head.created,
     "data contract": model.head.contract_version,
-    "training victims, about": facts["labelled_noisy"],
-    "with the label, about": facts["positives_noisy"],
+    "persons trained on": count_of(facts["labelled_noisy"], facts["counts_error"]).plain,
+    "with the label": count_of(facts["positives_noisy"], facts["counts_error"]).plain,
     "features": ", ".join(facts["features"]),
 }
 print(pd.Series(card).to_string())
 
 # %% [markdown]
-# ## Accuracy on victims that never trained
+# ## Accuracy on persons that never trained
 # The area under the ROC curve with its 95% margin (noise and sampling), overall and by group. A group without
-# an area had too few victims to tell.
+# an area had too little data to tell. Counts carry the 95% margin of the noise.
 
 # %%
 evaluation = facts["evaluation"]
@@ -62,8 +65,20 @@ else:
     measured = {("overall", ""): evaluation["overall"]}
     for partition, groups in evaluation["groups"].items():
         measured |= {(partition, group): found for group, found in groups.items()}
-    accuracy = pd.DataFrame(measured).T[["victims", "positives", "auc", "margin"]].astype(float)
-    print(accuracy.round({"victims": 0, "positives": 0, "auc": 3, "margin": 3}).to_string())
+    accuracy = pd.DataFrame(
+        {
+            place: {
+                "persons": count_of(found["victims"], found["victims_error"]).plain,
+                "positives": count_of(found["positives"], found["positives_error"]).plain,
+                "area": TOO_LITTLE if found["auc"] is None else f"{found['auc']:.3f} ± {found['margin']:.3f}",
+            }
+            for place, found in measured.items()
+        }
+    ).T
+    print(accuracy.to_string())
+overall = {} if evaluation is None else evaluation["overall"]
+if not beyond_chance(overall.get("auc"), overall.get("margin")):
+    print(UNKNOWN)
 
 # %% [markdown]
 # ## Calibration

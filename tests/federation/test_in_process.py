@@ -18,6 +18,7 @@ from federation_of import (
     run_study,
     study,
 )
+from safeborders_fed.analyses.logistic import Logistic
 from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.coordinator.rounds import RoundDone, StudyRun
 from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError
@@ -237,6 +238,26 @@ def test_a_defect_while_answering_lets_no_text_out(
     assert decode(answer) == Refusal("BE", Reason.UNAVAILABLE)
     assert b"victim" not in answer
     assert nodes[0]._ledger.totals().spent == 0
+
+
+@pytest.mark.parametrize("half", ["prepare", "contribute"])
+@pytest.mark.parametrize("error", [ValueError, OverflowError, MemoryError])
+def test_a_failure_on_the_cases_is_charged_and_answered_as_any_attempt(
+    nodes: list[Participant], monkeypatch: pytest.MonkeyPatch, half: str, error: type[Exception]
+) -> None:
+    """A refusal would be an exact answer for free: whether a record is there that makes the sum fail."""
+    manifest = study()
+    for node in nodes:
+        approve(node, manifest)
+
+    def fails(*_: object) -> object:
+        raise error("the name of a victim")
+
+    monkeypatch.setattr(Logistic, half, fails)
+    outcome = run_study(manifest, nodes)
+    assert outcome.rounds == outcome.attempts == 7
+    for node in nodes:
+        assert node._ledger.totals().spent == pytest.approx(outcome.rho_spent)
 
 
 def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(

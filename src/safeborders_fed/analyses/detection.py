@@ -26,7 +26,7 @@ from safeborders_fed.analyses import evaluation
 from safeborders_fed.analyses.base import Analysis, Arrays, Parameters, Release, Setting, Stage
 from safeborders_fed.analyses.learner import Learner, Rows
 from safeborders_fed.cases.contract import Field, field
-from safeborders_fed.cases.encoding import bin_names, design, labels, target_fields
+from safeborders_fed.cases.encoding import MINOR_BY_GROUP, bin_names, design, labels, target_fields
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 from safeborders_fed.privacy.products import Indicators
@@ -108,6 +108,12 @@ class Detection(Analysis[DP, Examples, DetectionState]):
                 "bad-features",
                 f"{wrong or list(parameters.features)} cannot be features of target {parameters.target!r}",
                 "name each feature once, and neither an identifying field nor what the target is made from",
+            )
+        if parameters.target == MINOR_BY_GROUP and parameters.population == "minors":
+            raise RefusedError(
+                "label-about-suspect",
+                "among minors alone, whether a minor was exploited by a group says only who the exploiter is",
+                "learn it in the population of all, or learn another label",
             )
         if parameters.partitions and not self._evaluates:
             raise RefusedError(

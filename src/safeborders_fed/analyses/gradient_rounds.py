@@ -28,7 +28,7 @@ from safeborders_fed.analyses.inputs import (
     read_statistics,
     statistics_stage,
 )
-from safeborders_fed.analyses.learner import Learner, Rows
+from safeborders_fed.analyses.learner import LARGEST_START, Learner, Rows
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class GradientParameters(Parameters):
     """
 
     rounds: int = Limit(default=30, ge=2, le=1000)
-    clip: float = Limit(default=1.0, gt=0, le=100)
+    clip: float = Limit(default=1.0, ge=1e-3, le=100)
     seed: int = Limit(default=1, ge=0, lt=2**32)
 
 
@@ -142,7 +142,9 @@ class GradientRounds(Learner[GradientState]):
         weights = (
             self.first_weights()
             if warm is None
-            else np.concatenate([warm[name].ravel() for name in self._shapes])
+            else np.clip(
+                np.concatenate([warm[name].ravel() for name in self._shapes]), -LARGEST_START, LARGEST_START
+            )
         )
         return GradientState(Counted(1.0, 0.0, np.zeros(self.columns)), 0, weights, zero, zero)
 

@@ -2,11 +2,11 @@
 
 Unit: one training victim, with all their records.
 
-Stage ``statistics`` (one round). Row of a victim: ``amount x (x, 2, 2 y)`` with x the one-hot features
-(public bins), y the label, and amount the largest integer with which a victim of up to ``_VALUES`` values
-has an L2 norm of at most ``UNIT`` grid units; who has more values is given a smaller amount, which only
-shifts the centre a little. The two counts weigh double, as rules depend on them most. Products of integers:
-exact.
+Stage ``statistics`` (one round). Row of a victim: ``(a x, 2 A, 2 A y)`` with x the one-hot features (public
+bins), y the label, A the same integer for everybody and a the largest integer up to A with which the row's
+L2 norm is at most ``UNIT`` grid units: A for up to ``_VALUES`` values, less for a victim with more, which
+only shifts the centre a little and never the counts. These weigh double, as rules depend on them most.
+Products of integers: exact.
 
 Inputs are ``z = (x - centre) / spread``. The spread of a column follows from its centre, since a column
 holds 0 or 1: noise is the same in every column, so a column that seldom varies is stretched until its signal
@@ -40,6 +40,8 @@ RARE: Final = 0.05
 _VALUES: Final = 16
 """Values of a victim that a row of the statistics can hold before it is scaled down."""
 _COUNTS_WEIGHT: Final = 2
+_AMOUNT: Final = math.floor(UNIT / math.sqrt(_VALUES + 2 * _COUNTS_WEIGHT**2))
+"""What a victim adds for each value, in grid units, and ``_COUNTS_WEIGHT`` times for each count."""
 _LARGEST_TERM: Final = 2.0**20
 """What one input may add to a margin at most: with a million columns margins stay below 2^64 grid units."""
 
@@ -83,22 +85,22 @@ def statistics_stage(columns: int, share: float) -> Stage:
 
 def add_statistics(builder: BoundedSumBuilder, rows: Rows) -> None:
     """Adds a node's counts."""
-    weight = _COUNTS_WEIGHT
     counts = Indicators(np.stack([np.ones_like(rows.target), rows.target], axis=1))
-    squares = rows.features.counts() + weight**2 * counts.counts()
-    amount = np.floor(UNIT / np.sqrt(np.maximum(squares, _VALUES + 2 * weight**2))).astype(np.int64)[:, None]
-    builder.add_products([(rows.features, amount), (counts, weight * amount)])
+    left_over = (UNIT**2 - 2 * (_COUNTS_WEIGHT * _AMOUNT) ** 2) * (1 - 1e-12)
+    room = np.sqrt(left_over / np.maximum(rows.features.counts(), _VALUES))
+    amounts = np.minimum(np.floor(room), _AMOUNT).astype(np.int64)[:, None]
+    constant = np.full((len(rows.target), 1), _COUNTS_WEIGHT * _AMOUNT, dtype=np.int64)
+    builder.add_products([(rows.features, amounts), (counts, constant)])
 
 
 def read_statistics(total: NDArray[np.int64], noise: float) -> Counted:
     """The counts in a private sum of the stage, whose noise has this standard deviation, grid units."""
     weight = _COUNTS_WEIGHT
-    amount = math.floor(UNIT / math.sqrt(_VALUES + 2 * weight**2))
-    sums = total.astype(np.float64) / amount
+    sums = total.astype(np.float64) / _AMOUNT
     labelled = max(1.0, float(sums[-2]) / weight)
     positives = min(max(float(sums[-1]) / weight, 0.0), labelled)
     centre = np.clip(sums[:-2] / labelled, 0.0, 1.0)
-    return Counted(labelled, positives, centre, noise / (weight * amount))
+    return Counted(labelled, positives, centre, noise / (weight * _AMOUNT))
 
 
 def varying_columns(centre: NDArray[np.float64]) -> float:

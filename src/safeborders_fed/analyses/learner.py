@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from safeborders_fed.privacy.products import Indicators
 
 if TYPE_CHECKING:
     from safeborders_fed.privacy.bounded_sum import BoundedSum
+
+
+LARGEST_START: Final = 1000.0
+"""Weights of a model to start from are held to this."""
 
 
 @dataclass(frozen=True)

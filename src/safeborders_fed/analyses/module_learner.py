@@ -44,7 +44,8 @@ from safeborders_fed.privacy.products import Indicators
 
 GROUP: Final = "safeborders_fed.modules"
 _WEIGHTS: Final = "weights"
-_CHUNK: Final = 256
+_MOST_NUMBERS: Final = 2**22
+"""Numbers of gradients held at a time: memory must not grow with the number of victims."""
 
 _Floats = NDArray[np.float64]
 
@@ -141,6 +142,7 @@ class ModuleLearner(GradientRounds):
     def add_gradients(self, builder: BoundedSumBuilder, rows: Rows, broadcast: Arrays) -> None:
         """Adds the clipped gradients."""
         clip = self._parameters.clip
+        chunk = max(1, _MOST_NUMBERS // builder.dimension)
         found = []
         with _one_thread():
             self._load(broadcast[_WEIGHTS])
@@ -149,7 +151,7 @@ class ModuleLearner(GradientRounds):
                 with np.errstate(all="ignore"):  # a gradient that overflows is not finite and counts as zero
                     norm = _norm(gradient)
                     found.append(gradient * (UNIT * min(1 / clip, (1 - 1e-9) / max(norm, 1e-300))))
-                if len(found) == _CHUNK:
+                if len(found) == chunk:
                     builder.add_rows(quantise(np.stack(found)))
                     found = []
         if found:
@@ -209,8 +211,13 @@ def _inputs(model: Arrays, x: Indicators) -> Iterator[_Floats]:
 
 def _norm(gradient: _Floats) -> float:
     """L2 norm, rounded once: the same in whatever order. Infinite for what is not finite."""
-    squares = gradient * gradient
-    return math.sqrt(math.fsum(squares)) if np.isfinite(squares).all() else math.inf
+    largest = float(np.abs(gradient).max(initial=0.0))
+    if not math.isfinite(largest):
+        return math.inf
+    if largest == 0.0:
+        return 0.0
+    scaled = gradient / largest  # so that no sum of squares overflows, however many there are
+    return largest * math.sqrt(math.fsum(scaled * scaled))
 
 
 @contextmanager

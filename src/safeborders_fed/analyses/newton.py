@@ -58,7 +58,7 @@ from safeborders_fed.analyses.inputs import (
     spread_of,
     statistics_stage,
 )
-from safeborders_fed.analyses.learner import Learner, Rows
+from safeborders_fed.analyses.learner import LARGEST_START, Learner, Rows
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 from safeborders_fed.privacy.products import Indicators, Scaled
 
@@ -91,7 +91,7 @@ class NewtonParameters(Parameters):
     """
 
     rounds: int = Limit(default=22, ge=2, le=1000)
-    clip: float = Limit(default=0.5, gt=0, le=1)
+    clip: float = Limit(default=0.5, ge=1e-3, le=1)
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,11 @@ class Newton(Learner[NewtonState]):
         """The bounded sum of counts, second moments or clipped gradients over training victims."""
         builder = BoundedSumBuilder(dimension=stage.dimension, bound=stage.bound, max_victims=max_victims)
         if stage.name == STATISTICS:
-            add_statistics(builder, rows)
+            for part in rows.parts():
+                add_statistics(builder, part)
         elif stage.name == MOMENTS:
-            builder.add_moments(*_moments(rows, broadcast["centre"]))
+            for part in rows.parts():
+                builder.add_moments(*_moments(part, broadcast["centre"]))
         else:
             with np.errstate(all="ignore"):  # what overflows is held within its limits, or counts as zero
                 for part in rows.parts():
@@ -223,9 +225,13 @@ class Newton(Learner[NewtonState]):
         """Weights to start from: zero, or those of a published model in the present inputs."""
         if warm is None:
             return np.append(np.zeros(self.columns), starting_margin(counted.rate, self._clip) / INTERCEPT)
-        slopes = warm["weights"][:-1] / spread_of(warm["centre"])
-        shift = float(slopes @ (counted.centre - warm["centre"])) / INTERCEPT
-        return np.append(slopes * spread_of(counted.centre), warm["weights"][-1] + shift)
+        weights = np.clip(warm["weights"], -LARGEST_START, LARGEST_START)
+        centre = np.clip(warm["centre"], 0.0, 1.0)
+        slopes = weights[:-1] / spread_of(centre)
+        shift = float(slopes @ (counted.centre - centre)) / INTERCEPT
+        start = np.append(slopes * spread_of(counted.centre), weights[-1] + shift)
+        held: NDArray[np.float64] = np.clip(start, -LARGEST_START, LARGEST_START)
+        return held
 
     def _step(
         self,

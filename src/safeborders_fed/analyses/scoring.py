@@ -147,6 +147,11 @@ def _shape(
     return mean + deviation * centre, deviation * np.sqrt(np.clip(square, 0, np.minimum(widest, 1)))
 
 
+def _ridge(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keeps a matrix invertible, whatever its size."""
+    return np.asarray(np.eye(2) * (1e-9 + 1e-12 * float(np.trace(matrix))))
+
+
 def calibrate(overall: Histogram, edges: NDArray[np.float64]) -> Calibration:
     """Slope and intercept from the noisy counts, kept near the identity where noise dominates.
 
@@ -165,7 +170,7 @@ def calibrate(overall: Histogram, edges: NDArray[np.float64]) -> Calibration:
         score = inputs @ (counts[1] - bins * rate)
         information = (inputs * (bins * rate * (1 - rate))) @ inputs.T
         noise = (inputs * (overall.noise**2 * (rate**2 + (1 - rate) ** 2))) @ inputs.T
-        pull = information @ np.linalg.inv(information + noise + 1e-9 * np.eye(2))
+        pull = information @ np.linalg.inv(information + noise + _ridge(information + noise))
         covariance = np.linalg.inv(pull @ information + np.diag(_PRIOR**-2))
         step = covariance @ (pull @ score - found / _PRIOR**2)
         found += np.clip(step, -1, 1)  # a full step from far away can overshoot

@@ -47,7 +47,7 @@ from safeborders_fed.analyses.typology_rounds import (
 )
 from safeborders_fed.analyses.typology_rows import Floats, Rows
 from safeborders_fed.cases.contract import Field, field
-from safeborders_fed.cases.encoding import design
+from safeborders_fed.cases.encoding import ABOUT_OTHERS, design
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 from safeborders_fed.privacy.products import Indicators
@@ -103,7 +103,7 @@ class Typology(Analysis[TypologyParameters, tuple[Rows, ...], TypologyState]):
     """Latent classes of victims by how the crime was done to them.
 
     Raises:
-        RefusedError: ``bad-features``.
+        RefusedError: ``bad-features``, or ``label-about-suspect`` for a founding field about others.
     """
 
     name = "typology"
@@ -112,6 +112,12 @@ class Typology(Analysis[TypologyParameters, tuple[Rows, ...], TypologyState]):
     def __init__(self, parameters: TypologyParameters) -> None:
         super().__init__(parameters)
         named = tuple(field(name) for name in parameters.features)
+        if parameters.founding in ABOUT_OTHERS:
+            raise RefusedError(
+                "label-about-suspect",
+                f"typologies founded on {parameters.founding!r} would sort victims by who the exploiter is",
+                "choose a founding field about what was done, such as forms_of_exploitation",
+            )
         wrong = [entry.name for entry in named if not entry.feature or entry.identifying]
         if wrong or len(set(named)) != len(named) or parameters.founding not in parameters.features:
             raise RefusedError(

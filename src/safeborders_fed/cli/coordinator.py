@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from safeborders_fed.coordinator.models import Listed, Signed
+    from safeborders_fed.study.model_file import Model
 
 app = typer.Typer(help="Run the coordinator.", no_args_is_help=True, rich_markup_mode=None)
 operator_app = typer.Typer(help="Enrol operators.", no_args_is_help=True, rich_markup_mode=None)
@@ -94,15 +95,17 @@ def models_list(home: Home, as_json: Json = False) -> None:
 def models_show(model: ModelName, home: Home, as_json: Json = False) -> None:
     """Show all that a model file says of itself, and the hash that operators sign."""
     from safeborders_fed.coordinator.home import CoordinatorHome
-    from safeborders_fed.coordinator.models import find
+    from safeborders_fed.coordinator.models import accuracy_known, find
 
-    found = find(CoordinatorHome.load(home), model)
+    coordinator = CoordinatorHome.load(home)
+    found = find(coordinator, model)
     content = _content(found) | {
         "parameters": found.model.head.parameters,
         "facts": found.model.head.facts,
         "card_sha256": found.model.head.card_hash,
+        "accuracy_known": accuracy_known(found.model),
     }
-    output.result(content, _text(found), as_json=as_json)
+    output.result(content, _text(found, coordinator.release_signatures), as_json=as_json)
 
 
 @release_app.command("model")
@@ -115,6 +118,13 @@ def release_model(
     reason: Annotated[
         str | None, typer.Option(help="What it is released for; the first operator says it.")
     ] = None,
+    although_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--although-accuracy-unknown",
+            help="Release it although nobody knows whether it ranks better than chance.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Sign the release of a model. With enough signatures it is put where nodes get it from."""
@@ -123,7 +133,16 @@ def release_model(
     from safeborders_fed.study.key_files import load_key
 
     coordinator, key = CoordinatorHome.load(home), load_key(key_file)
-    signed = release(coordinator, model, sha256=sha256, by=by, key=key, today=_today(), reason=reason)
+    signed = release(
+        coordinator,
+        model,
+        sha256=sha256,
+        by=by,
+        key=key,
+        today=_today(),
+        reason=reason,
+        although_unknown=although_unknown,
+    )
     _print_signed(signed, "released", as_json=as_json)
 
 
@@ -160,7 +179,8 @@ def _print_signed(signed: Signed, done: str, *, as_json: bool) -> None:
     }
     people = ", ".join(signed.signed)
     if signed.missing:
-        text = f"Signed by {people}. {signed.missing} more must sign before it is {done}."
+        wanted = _wanted(len(signed.signed), signed.missing)
+        text = f"Signed by {people}. {signed.missing} more must sign before it is {done}: {wanted}."
     else:
         names = "\n".join(f"  {path}" for path in signed.files)
         text = f"Signed by {people}: {done}. Give to every node:\n{names}"
@@ -185,29 +205,54 @@ def _content(entry: Listed) -> dict[str, Any]:
     }
 
 
-def _text(entry: Listed) -> str:
+def _wanted(signed: int, missing: int) -> str:
+    """Whom to ask, when somebody has signed and others must."""
+    return "ask for the second signature" if (signed, missing) == (1, 1) else f"ask for {missing} more"
+
+
+def _text(entry: Listed, needed: int) -> str:
+    """What ``models show`` prints; ``needed`` is how many people release a model."""
     head, facts = entry.model.head, entry.model.head.facts
-    counts = [f"{facts[name]:,}" for name in ("labelled_noisy", "positives_noisy")]
+    counts = [_count(facts[name], facts["counts_error"]) for name in ("labelled_noisy", "positives_noisy")]
+    waiting = entry.status == "candidate" and 0 < len(entry.signed) < needed
+    wanted = f"; {_wanted(len(entry.signed), needed - len(entry.signed))}" if waiting else ""
     lines = {
         "Model": f"{head.id} ({head.kind}), made on {head.created}",
         "SHA-256": entry.model.sha256,
         "Status": entry.status + (f": {entry.withdrawal}" if entry.withdrawal else ""),
-        "Signed by": ", ".join(entry.signed) or "nobody",
+        "Signed by": (", ".join(entry.signed) or "nobody") + wanted,
         "Study": f"{head.study}, manifest {head.manifest_hash}",
         "Label": f"{facts['target']}, population {facts['population']}",
         "Features": ", ".join(facts["features"]),
-        "Learnt from": f"about {counts[0]} victims, about {counts[1]} of them with the label",
-        "Accuracy": _accuracy(facts.get("evaluation")),
+        "Learnt from": f"{counts[0]} persons, {counts[1]} of them with the label (± 95% margin of the noise)",
+        "Accuracy": _accuracy(entry.model),
         "Model card": head.card_hash or "none",
         "Made for": f"data contract {head.contract_version}; written by version {head.software_version}",
     }
     return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
 
 
-def _accuracy(evaluation: dict[str, Any] | None) -> str:
+def _count(value: float, error: float) -> str:
+    from safeborders_fed.reporting.figures import count_of
+
+    return count_of(value, error).plain.replace("\u00a0", " ")
+
+
+def _accuracy(model: Model) -> str:
+    from safeborders_fed.coordinator.models import accuracy_known
+    from safeborders_fed.reporting.accuracy import UNKNOWN
+
+    evaluation = model.head.facts.get("evaluation")
     if evaluation is None:
-        return "not measured"
-    overall = evaluation["overall"]
-    if overall["auc"] is None:
-        return f"not known: {overall['reason']}"
-    return f"area under the ROC curve {overall['auc']:.3f} ± {overall['margin']:.3f}, on held-out victims"
+        text = "not measured, nobody was held out"
+    else:
+        overall = evaluation["overall"]
+        victims = _count(overall["victims"], overall["victims_error"])
+        positives = _count(overall["positives"], overall["positives_error"])
+        area = (
+            f"not known: {overall['reason']}"
+            if overall["auc"] is None
+            else f"area under the ROC curve {overall['auc']:.3f} ± {overall['margin']:.3f}"
+        )
+        text = f"{area}; on {victims} held-out persons, {positives} of them with the label"
+    return text if accuracy_known(model) else f"{text}. {UNKNOWN}"

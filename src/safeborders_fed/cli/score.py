@@ -6,6 +6,7 @@ go to stdout or to a file of mode 600, and nowhere else.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ import typer
 from safeborders_fed.cli import output
 
 if TYPE_CHECKING:
-    from safeborders_fed.node.models import Known
+    from safeborders_fed.node.models import Known, Unusable
     from safeborders_fed.node.reviews import Wanted
 
 model_app = typer.Typer(help="Look after released models.", no_args_is_help=True, rich_markup_mode=None)
@@ -60,14 +61,22 @@ def list_models(home: Home, as_json: Json = False) -> None:
 
     rows = [_model_row(known) for known in open_models(NodeSettings.load(home)).known()]
     header = ("model", "kind", "label", "state", "signed by", "SHA-256")
-    text = output.table(header, [[row[name] for name in _ROW] for row in rows])
+    table = output.table(header, [[row[name] for name in _ROW] for row in rows])
+    problems = [f"{row['model']} is {row['state']}: {row['problem']}" for row in rows if "problem" in row]
+    text = "\n".join((table, *problems))
     output.result({"models": rows}, text if rows else "No model has been accepted.", as_json=as_json)
 
 
 _ROW = ("model", "kind", "target", "state", "signed_by", "sha256_start")
 
 
-def _model_row(known: Known) -> dict[str, Any]:
+def _model_row(known: Known | Unusable) -> dict[str, Any]:
+    from safeborders_fed.node.models import Unusable
+
+    if isinstance(known, Unusable):
+        row = dict.fromkeys((*_ROW, "sha256"), "-")
+        state = "damaged" if known.damaged else "not usable"
+        return row | {"model": str(known.id), "state": state, "problem": str(known.error)}
     head = known.model.head
     return {
         "model": str(head.id),
@@ -100,23 +109,25 @@ def score(
     """Score new referrals with a released model: a list for people to review, which decides nothing."""
     from safeborders_fed.cases.mapping import load_mapping
     from safeborders_fed.node import review_list
+    from safeborders_fed.node.list_files import new_file
     from safeborders_fed.node.score_session import score_file
     from safeborders_fed.node.settings import NodeSettings
 
-    if out is not None:
-        review_list.check_new(out)
-    review = score_file(
-        NodeSettings.load(home),
-        file,
-        load_mapping(mapping),
-        by=by,
-        purpose=purpose,
-        model=model,
-        rejected_file=quarantine,
-    )
+    # The file is made first: what cannot be written is not scored.
+    with nullcontext() if out is None else new_file(out) as list_file:
+        review = score_file(
+            NodeSettings.load(home),
+            file,
+            load_mapping(mapping),
+            by=by,
+            purpose=purpose,
+            model=model,
+            rejected_file=quarantine,
+        )
+        if list_file is not None:
+            list_file.write(review)
     summary = review.summary()
     if out is not None:
-        review_list.write(review, out)
         content = {"summary": summary | {"out": str(out)}, "reminder": list(review_list.REMINDER)}
         output.result(content, f"{_summary_line(summary)}\nReview list: {out}", as_json=as_json)
         return
@@ -162,18 +173,25 @@ def review(
 
 def _wanted(target: str, verdict: str | None, note: str) -> list[Wanted]:
     from safeborders_fed.errors import UsageError
+    from safeborders_fed.node.list_files import read_verdicts
     from safeborders_fed.node.reviews import Wanted
-    from safeborders_fed.node.score_session import read_verdicts
 
     if verdict is not None:
         return [Wanted(target, verdict, note)]
-    if not Path(target).exists():
+    if not _is_there(Path(target)):
         raise UsageError(
             "verdict-missing",
             f"{target} is no file, and no verdict is given for it",
             "write agree, disagree or unsure after a review id, or give a filled-in review list",
         )
     return read_verdicts(Path(target))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long for one
+        return False
 
 
 def _show_summary(home: Path, *, as_json: bool) -> None:

@@ -5,7 +5,8 @@ each signs its hash (``release``). With enough signatures the file and the state
 ``released/``, which is what nodes get. A withdrawal needs one operator: stopping is easier than starting.
 
 Guarantees: what is signed is the SHA-256 of the file's bytes, which are read and checked again each time; a
-version is given once and never to other bytes; nothing that was released is changed or removed.
+version is given once and never to other bytes; nothing that was released is changed or removed; a model
+that may rank no better than chance is released only by people who say that they know.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from safeborders_fed.study.model_statement import Action, SignedStatement, State
 
 CARD_SUFFIX: Final = ".card.json"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_CHANCE: Final = 0.5
 Status = Literal["candidate", "released", "withdrawn"]
 
 
@@ -171,31 +173,35 @@ def release(
     key: Ed25519PrivateKey,
     today: date,
     reason: str | None = None,
+    although_unknown: bool = False,
 ) -> Signed:
     """One operator signs the release of a model; with enough signatures it is handed out.
 
     Args:
         home: The coordinator.
         wanted: As ``find``.
-        sha256: Hash of the model file that the operator has read about: 64 hexadecimal digits.
+        sha256: Hash of the model file that the operator has read about: hexadecimal, in either case.
         by: Name of the operator.
         key: Their key.
         today: UTC.
         reason: What it is released for. The first operator gives it; the others sign the same.
+        although_unknown: Whether to release it although ``accuracy_known`` does not hold.
 
     Raises:
         RefusedError: ``not-an-operator``, ``not-your-key``, ``another-hash``, ``model-withdrawn``,
-            ``signed-already``, ``another-statement``.
+            ``accuracy-unknown``, ``signed-already``, ``another-statement``.
         UsageError: ``unknown-model``, ``reason-missing``.
         PeerError, ConfigurationError: As ``find``.
     """
     home.require_operator(by, key)
     found = find(home, wanted)
-    _require_hash(found.model, sha256)
+    _require_hash(found.model, sha256.lower())
     if found.status == "withdrawn":
         raise RefusedError(
             "model-withdrawn", f"model {found.model.head.id} is withdrawn", "release another version"
         )
+    if not although_unknown:
+        _require_accuracy(found.model)
     before = _statement(home, found.model, "release")
     if before is None:
         statement = _new_statement(found.model, "release", today, reason)
@@ -210,6 +216,14 @@ def release(
     missing = max(0, home.release_signatures - counted)
     files = () if missing else _hand_out(home, found.model.head.id, "release")
     return Signed(tuple(entry.by for entry in signed.signatures), missing, files)
+
+
+def accuracy_known(model: Model) -> bool:
+    """Whether the study's evaluation says, with its margin, that the model ranks better than chance."""
+    evaluation = model.head.facts.get("evaluation")
+    overall = {} if evaluation is None else evaluation["overall"]
+    auc, margin = overall.get("auc"), overall.get("margin")
+    return auc is not None and margin is not None and bool(auc - margin > _CHANCE)
 
 
 def withdraw(
@@ -276,6 +290,16 @@ def _new_statement(model: Model, action: Action, today: date, reason: str | None
         day=today,
         reason=reason,
     )
+
+
+def _require_accuracy(model: Model) -> None:
+    if not accuracy_known(model):
+        raise RefusedError(
+            "accuracy-unknown",
+            f"the private evaluation could not tell whether model {model.head.id} ranks better than chance",
+            "repeat the study with more victims or a larger budget; to release the model all the same, say so"
+            " with --although-accuracy-unknown, and say why in the reason",
+        )
 
 
 def _require_hash(model: Model, sha256: str) -> None:

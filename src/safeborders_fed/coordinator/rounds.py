@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from safeborders_fed.analyses.base import Analysis, Arrays, Release, Stage
 from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
 from safeborders_fed.coordinator.gathering import gather
-from safeborders_fed.errors import PeerError, SafeBordersError
+from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Round
+from safeborders_fed.study.model_file import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,25 @@ class Outcome:
     heads: dict[str, Head]
 
 
+def starting_arrays(manifest: Manifest, model: Model) -> Arrays:
+    """The arrays of a published model that a study starts from.
+
+    Raises:
+        RefusedError: ``wrong-warm-start``, when it is not the model that the manifest names, or of another
+            kind or other columns.
+    """
+    named = manifest.parameters.get("warm_start")
+    same_columns = model.head.parameters["features"] == manifest.parameters.get("features")
+    if model.sha256 != named or model.head.kind != manifest.analysis or not same_columns:
+        raise RefusedError(
+            "wrong-warm-start",
+            f"model {model.head.id} is not the one that study {manifest.id!r} names to start from, or has "
+            "another kind or other columns",
+            "give the file whose SHA-256 the manifest has in `warm_start`",
+        )
+    return model.arrays
+
+
 class StudyRun:
     """One run of one study.
 
@@ -79,7 +99,10 @@ class StudyRun:
         federation: Carries the messages.
         keys: Node name to public key (64 hexadecimal digits) of the roster.
         watch: Called after each round.
-        warm: The arrays of the model that the manifest names to start from.
+        warm: The model that the manifest names to start from.
+
+    Raises:
+        RefusedError: ``wrong-warm-start``, when it is another one.
     """
 
     def __init__(
@@ -88,10 +111,10 @@ class StudyRun:
         federation: Federation,
         keys: Mapping[str, str],
         watch: Callable[[RoundDone], None] | None = None,
-        warm: Arrays | None = None,
+        warm: Model | None = None,
     ) -> None:
         self._manifest = manifest
-        self._warm = warm
+        self._warm = None if warm is None else starting_arrays(manifest, warm)
         self._manifest_hash = manifest.hash()
         self._federation = federation
         self._keys = keys

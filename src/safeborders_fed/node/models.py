@@ -9,17 +9,19 @@ Layout, in the node's home directory::
 Guarantees: a model is kept and used only if the operators whose keys this node pinned signed the release of
 exactly its bytes; each use checks signatures, bytes, data contract and kind once more, under the keys pinned
 at that moment. A withdrawal that one pinned operator signed ends the use of the model for good, also when it
-comes before the model. One version stands for one file.
+comes before the model. One version stands for one file. A model and its release count only together, and the
+model comes last: a crash between them leaves nothing that is used, and nothing that is in the way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
-from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
+from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.study import canonical, model_file, model_statement
 from safeborders_fed.study.model_file import SUFFIX, Model, ModelId
 from safeborders_fed.study.model_statement import LARGEST_STATEMENT, Action, SignedStatement
@@ -61,6 +63,24 @@ class Known:
     withdrawal: str | None
 
 
+@dataclass(frozen=True)
+class Unusable:
+    """A model kept here that does not verify.
+
+    Attributes:
+        id: As its file name says.
+        error: What is wrong with it.
+    """
+
+    id: ModelId
+    error: SafeBordersError
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its files are not as they were handed out; if not, it is only not for this node now."""
+        return isinstance(self.error, PeerError) and self.error.code != "wrong-operator"
+
+
 class NodeModels:
     """The models of one node.
 
@@ -90,14 +110,15 @@ class NodeModels:
         self._directory = Path(home) / DIRECTORY
         self._operators, self._needed = operators, needed
 
-    def accept(self, path: Path) -> Accepted:
+    def accept(self, path: Path, record: Callable[[Accepted], object] | None = None) -> Accepted:
         """Verifies and keeps a model file, whose release stands beside it, or a withdrawal.
 
-        The same file again changes nothing.
+        The same file again changes nothing; a kept file that was damaged is replaced.
 
         Args:
             path: ``NAME-VERSION.safetensors``, with ``NAME-VERSION.release.json`` in the same directory; or
                 that statement; or ``NAME-VERSION.withdrawal.json``.
+            record: Called after all is verified and before anything is kept; if it raises, nothing is kept.
 
         Raises:
             UsageError: ``not-a-model-file``, by its name.
@@ -108,7 +129,9 @@ class NodeModels:
         """
         path = Path(path)
         if path.name.endswith(_WITHDRAWAL):
-            return self._accept_withdrawal(path)
+            data = model_file.read_bounded(path, LARGEST_STATEMENT)
+            signed = self._checked(data, "withdrawal", needed=1)
+            return self._keep(signed, {f"{signed.statement.sha256}{_WITHDRAWAL}": data}, record)
         if path.name.endswith(_RELEASE):
             path = path.with_name(path.name.removesuffix(_RELEASE) + SUFFIX)
         if not path.name.endswith(SUFFIX):
@@ -117,12 +140,14 @@ class NodeModels:
                 f"the name of {path} says neither model nor withdrawal",
                 f"give a file that ends in {SUFFIX}, {_RELEASE} or {_WITHDRAWAL}, named as it was handed out",
             )
-        return self._accept_release(path)
+        signed, files = self._released(path)
+        return self._keep(signed, files, record)
 
-    def _accept_release(self, path: Path) -> Accepted:
+    def _released(self, path: Path) -> tuple[SignedStatement, dict[str, bytes]]:
+        """The release of a model file, and the files to keep of it by name, the model last."""
         beside = path.with_name(path.name.removesuffix(SUFFIX) + _RELEASE)
         data = model_file.read_bounded(path, model_file.LARGEST)
-        if not beside.exists():
+        if not _exists(beside):
             raise ConfigurationError(
                 "release-missing",
                 f"{beside} is not there: a model is accepted only together with its release",
@@ -133,26 +158,58 @@ class NodeModels:
         head = known.model.head
         if known.withdrawal is not None:
             raise _withdrawn(known)
-        kept = self._directory / f"{head.id}{SUFFIX}"
-        if kept.exists() and model_file.load(kept).sha256 != known.model.sha256:
+        if self._intact_hash(head.id) not in {None, known.model.sha256}:
             raise RefusedError(
                 "model-conflict",
                 f"another file is known here as model {head.id}: the operators have released two",
                 "ask the coordinator's operators which one is meant; a new model needs a new version",
             )
-        self._write(kept.name, data)
-        self._write(f"{head.id}{_RELEASE}", statement)
-        return _accepted(known.release)
+        return known.release, {f"{head.id}{_RELEASE}": statement, f"{head.id}{SUFFIX}": data}
 
-    def _accept_withdrawal(self, path: Path) -> Accepted:
-        data = model_file.read_bounded(path, LARGEST_STATEMENT)
-        signed = self._checked(data, "withdrawal", needed=1)
-        self._write(f"{signed.statement.sha256}{_WITHDRAWAL}", data)
-        return _accepted(signed)
+    def _keep(
+        self,
+        signed: SignedStatement,
+        files: dict[str, bytes],
+        record: Callable[[Accepted], object] | None,
+    ) -> Accepted:
+        said = signed.statement
+        accepted = Accepted(said.action, said.id, said.sha256, said.reason)
+        if record is not None:
+            record(accepted)
+        for name, content in files.items():
+            self._write(name, content)
+        return accepted
 
-    def known(self) -> tuple[Known, ...]:
-        """All models kept here, by name and version. Raises as ``accept``, when a file was altered."""
-        return tuple(self._load(entry) for entry in model_file.ids_in(self._directory))
+    def _intact_hash(self, wanted: ModelId) -> str | None:
+        """SHA-256 of the kept model of this version; None if there is none that its kept release is of."""
+        if wanted not in self._ids():
+            return None
+        data = model_file.read_bounded(self._directory / f"{wanted}{SUFFIX}", model_file.LARGEST)
+        statement = model_file.read_bounded(self._directory / f"{wanted}{_RELEASE}", LARGEST_STATEMENT)
+        try:
+            said = self._checked(statement, "release", needed=self._needed).statement
+        except PeerError:
+            return None
+        found = canonical.sha256(data)
+        return found if found == said.sha256 and said.id == wanted else None
+
+    def _ids(self) -> list[ModelId]:
+        """The models kept here whose release is kept too."""
+        return [
+            entry
+            for entry in model_file.ids_in(self._directory)
+            if _exists(self._directory / f"{entry}{_RELEASE}")
+        ]
+
+    def known(self) -> tuple[Known | Unusable, ...]:
+        """All models kept here with their releases, by name and version, each verified by itself."""
+        return tuple(self._found(entry) for entry in self._ids())
+
+    def _found(self, wanted: ModelId) -> Known | Unusable:
+        try:
+            return self._load(wanted)
+        except SafeBordersError as error:
+            return Unusable(wanted, error)
 
     def for_use(self, wanted: str | None) -> Known:
         """The model to score with.
@@ -165,7 +222,7 @@ class NodeModels:
             RefusedError: ``model-withdrawn``. An earlier version takes over only when it is asked for.
             PeerError, ConfigurationError: As ``accept``, when a file was altered or a key is unpinned.
         """
-        ids = model_file.ids_in(self._directory)
+        ids = self._ids()
         names = sorted({entry.name for entry in ids})
         if not ids:
             raise UsageError(
@@ -202,7 +259,7 @@ class NodeModels:
             raise PeerError(
                 "model-altered",
                 f"the bytes of this file are not those that were released as model {said.id}",
-                "ask the coordinator's operator for the file again",
+                "ask the coordinator's operator for the file again, and accept it again if it was kept here",
             )
         model = model_file.read(data)
         if model.head.id != said.id:
@@ -226,7 +283,7 @@ class NodeModels:
 
     def _withdrawal(self, sha256: str) -> str | None:
         path = self._directory / f"{sha256}{_WITHDRAWAL}"
-        if not path.exists():
+        if not _exists(path):
             return None
         # It was verified when it came; should its signer be unpinned since, it still holds.
         data = model_file.read_bounded(path, LARGEST_STATEMENT)
@@ -247,9 +304,15 @@ class NodeModels:
             ) from error
 
 
-def _accepted(signed: SignedStatement) -> Accepted:
-    said = signed.statement
-    return Accepted(said.action, said.id, said.sha256, said.reason)
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigurationError(
+            "model-missing",
+            f"{path} cannot be read: {error.strerror}",
+            "check the path, and the rights of its directory",
+        ) from error
 
 
 def _withdrawn(known: Known) -> RefusedError:

@@ -5,7 +5,8 @@ Guarantees:
 - Everything a node computes on comes from the manifest it approved, except the broadcast, which must have
   exactly the expected names and shapes and hold finite numbers only.
 - Whether a node answers depends on public inputs only. Every failure, also a defect, ends in one of the
-  fixed reasons; what happened in detail is written to the node's own log.
+  fixed reasons; what happened in detail is written to the node's own log. A failure while a sum is computed
+  on the cases is charged and answered like any attempt, with noise over a sum of nobody.
 - A study runs on the snapshot of the case store that was the latest when the study was approved.
 """
 
@@ -30,7 +31,7 @@ from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.session import Session
-from safeborders_fed.privacy.bounded_sum import BoundedSum
+from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Begin, Join, Witness
@@ -215,12 +216,24 @@ class Participant:
         _check_broadcast(study.analysis, request)
         study.session.require_begun()
 
+        # Read before anything that depends on what the cases hold: a store that cannot be read is a refusal.
+        table = self._store.cases(study.snapshot) if study.prepared is None else None
+
         def build() -> BoundedSum:
-            if study.prepared is None:
-                fields = study.analysis.fields()
-                victims = merge(self._store.cases(study.snapshot), fields)
-                study.prepared = study.analysis.prepare(victims, self.node)
-            return study.analysis.contribute(study.prepared, stage, request.broadcast, manifest.max_victims)
+            try:
+                if table is not None:
+                    study.prepared = study.analysis.prepare(merge(table, study.analysis.fields()), self.node)
+                return study.analysis.contribute(
+                    study.prepared, stage, request.broadcast, manifest.max_victims
+                )
+            except Exception:
+                # If it depended on the cases whether an answer comes, each failure would be an exact answer
+                # for free. So the attempt is charged and answered with nobody in it.
+                LOG.exception("defect: nobody counted in round %d of %s", request.round, manifest.id)
+                nobody = BoundedSumBuilder(
+                    dimension=stage.dimension, bound=stage.bound, max_victims=manifest.max_victims
+                )
+                return nobody.finish()
 
         return self._door.contribution(manifest, request, request_hash, build, study.session)
 

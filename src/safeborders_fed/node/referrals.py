@@ -2,7 +2,8 @@
 
 Guarantees: cells mean here exactly what they mean at an import (same readers, same conversion, same keyed
 pseudonyms); every row of the file is in a referral or among the rejections, with its reason; the node's own
-references of a case stand beside the analysis columns, never in them.
+references of a case stand beside the analysis columns, never in them. One thing differs: new referrals are
+newer than the register that the mapping was written for, so its period goes on until today.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -83,7 +85,7 @@ def read_referrals(path: Path, mapping: Mapping, keys: NodeKeys, fields: Sequenc
         DataError: ``too-many-referrals``, or the file cannot be read at all (see ``readers.open_reader``).
         UsageError: ``unknown-format``.
     """
-    path = Path(path)
+    path, mapping = Path(path), _until(mapping, datetime.now(UTC).date())
     tables, read = [SPILLED.empty_table()], 0
     rejections: list[Rejection] = []
     with open_reader(path, mapping.format_of(path), mapping.file, mapping.columns()) as reader:
@@ -111,6 +113,12 @@ def read_referrals(path: Path, mapping: Mapping, keys: NodeKeys, fields: Sequenc
         repeated=merged.repeated,
         rejections=tuple(sorted(rejections, key=lambda rejection: rejection.row)),
     )
+
+
+def _until(mapping: Mapping, today: date) -> Mapping:
+    """The mapping with a period that does not end before this year."""
+    last = max(mapping.period.last, today.year)
+    return mapping.model_copy(update={"period": mapping.period.model_copy(update={"last": last})})
 
 
 def _references(rows: pa.Table, conflicting: set[int]) -> dict[str, Reference]:

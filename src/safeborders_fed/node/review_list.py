@@ -1,15 +1,13 @@
 """The review list: referrals with their scores in words, for people to weigh. It decides nothing.
 
-Guarantees: every form of it carries the reminder of what a score is not; files are new, readable by their
-owner only, and hold no cell that a spreadsheet would run as a formula.
+Guarantees: every form of it carries the reminder of what a score is not, and says first what is not known of
+the model and how many rows are missing; no cell is one that a spreadsheet would run as a formula.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,8 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from safeborders_fed.errors import ConfigurationError, UsageError
-from safeborders_fed.node import score_words, scoring
+from safeborders_fed.node import model_trust, score_words, scoring
 from safeborders_fed.node.referrals import Referrals
 from safeborders_fed.study.model_file import Model
 
@@ -34,6 +31,9 @@ REMINDER: Final = (
 VERDICT_COLUMNS: Final = ("verdict", "reviewer_note")
 """Left empty for the reviewer, and read by ``safeborders node review FILE``."""
 NOT_SCORED: Final = "not scored"
+NO_BAND: Final = "not compared"
+"""Of a score, where the average is not known that it would be compared with."""
+ALL_BANDS: Final = (*reversed(scoring.BANDS), NO_BAND, NOT_SCORED)
 _COLUMNS: Final = (
     "review_id",
     "case",
@@ -55,6 +55,7 @@ _FEW: Final = "the model has seen few like it: trust its score less"
 _RECORD_TEXTS: Final = tuple(
     record if index == 0 else f"{record}: {_FEW}" for index, record in enumerate(scoring.RECORDS)
 )
+_HARDLY_KNOWN: Final = "hardly anything known: the score says little"
 _NOT_OF_THE_POPULATION: Final = "the model is for minors, and this record does not show one"
 
 
@@ -66,11 +67,11 @@ class Entry(NamedTuple):
         cases: How the node's own people know it.
         person: Victim id of the national file.
         rows: Rows of the file.
-        band: One of ``scoring.BANDS``, or ``not scored``.
-        chance: In words; empty where it is not scored.
+        band: One of ``ALL_BANDS``.
+        chance: In words; empty where it is not scored, or the model may rank no better than chance.
         raises: What raises the score, the strongest first.
         lowers: What lowers it.
-        record: How unusual it is, or why it is not scored.
+        record: How unusual it is, or that hardly anything is known, or why it is not scored.
         unknown: Fields that are not known.
     """
 
@@ -118,7 +119,7 @@ class ReviewList:
 
     def summary(self) -> dict[str, Any]:
         """Counts and the model; nothing of any person."""
-        bands = dict.fromkeys((*reversed(scoring.BANDS), NOT_SCORED), 0)
+        bands = dict.fromkeys(ALL_BANDS, 0)
         for entry in self.entries:
             bands[entry.band] += 1
         return {
@@ -147,7 +148,7 @@ def make(model: Model, referrals: Referrals, rejected_file: Path | None) -> Revi
         model=str(model.head.id),
         sha256=model.sha256,
         target=score_words.target_text(model.head.facts["target"]),
-        context=_context(model),
+        context=_context(model, referrals.rejected, rejected_file),
         entries=_entries(model, referrals, scores, order, name),
         victims=tuple(pseudonyms[place] for place in order),
         read=referrals.read,
@@ -162,8 +163,8 @@ def _entries(
 ) -> tuple[Entry, ...]:
     """An entry for each referral, in the given order."""
     raises, lowers, unknown = score_words.reasons(model, referrals.victims, scores)
-    bands, chances = scores.band.tolist(), score_words.chance_texts(scores.chance)
-    records, applies = scores.record.tolist(), scores.applies.tolist()
+    bands, chances = _bands(model, scores), _chances(model, scores)
+    records, applies = _records(model, scores, unknown), scores.applies.tolist()
     found = []
     for number, place in enumerate(order, start=1):
         known, scored = referrals.references[place], applies[place]
@@ -173,26 +174,60 @@ def _entries(
                 cases=known.cases,
                 person=known.person,
                 rows=known.rows,
-                band=scoring.BANDS[bands[place]] if scored else NOT_SCORED,
+                band=bands[place] if scored else NOT_SCORED,
                 chance=chances[place] if scored else "",
                 raises=raises[place] if scored else (),
                 lowers=lowers[place] if scored else (),
-                record=_RECORD_TEXTS[records[place]] if scored else _NOT_OF_THE_POPULATION,
+                record=records[place] if scored else _NOT_OF_THE_POPULATION,
                 unknown=unknown[place],
             )
         )
     return tuple(found)
 
 
-def _context(model: Model) -> tuple[str, ...]:
-    (average,) = score_words.chance_texts(np.array([scoring.average(model)]))
-    lines = [f"Average: of the labelled victims that the model learnt from, {average} carry this label."]
+def _bands(model: Model, scores: scoring.Scores) -> list[str]:
+    if not model_trust.average_is_known(model):
+        return [NO_BAND] * len(scores.band)
+    return [scoring.BANDS[band] for band in scores.band.tolist()]
+
+
+def _chances(model: Model, scores: scoring.Scores) -> list[str]:
+    if not model_trust.ranks_better_than_chance(model):
+        return [""] * len(scores.chance)
+    return score_words.chance_texts(scores.chance)
+
+
+def _records(model: Model, scores: scoring.Scores, unknown: list[score_words.Texts]) -> list[str]:
+    fields = len(model.analysis.column_fields())
+    return [
+        _HARDLY_KNOWN if 2 * len(missing) >= fields else _RECORD_TEXTS[record]
+        for record, missing in zip(scores.record.tolist(), unknown, strict=True)
+    ]
+
+
+def _context(model: Model, rejected: int, rejected_file: Path | None) -> tuple[str, ...]:
+    lines = [] if model_trust.ranks_better_than_chance(model) else [model_trust.RANK_NOT_KNOWN]
+    if rejected:
+        lines.append(_missing_rows(rejected, rejected_file))
+    if model_trust.average_is_known(model):
+        (average,) = score_words.chance_texts(np.array([scoring.average(model)]))
+        lines.append(
+            f"Average: of the labelled victims that the model learnt from, {average} carry this label."
+        )
+    else:
+        lines.append(model_trust.AVERAGE_NOT_KNOWN)
     found = scoring.calibration(model)
     if found is None:
         lines.append("The study measured no calibration: chances are the model's own and may be far off.")
     elif found[0] <= 0:
         lines.append("The study found no relation between score and label: the scores say nothing.")
     return tuple(lines)
+
+
+def _missing_rows(rejected: int, file: Path | None) -> str:
+    rows, each = ("1 row", "it") if rejected == 1 else (f"{rejected:,} rows", "each")
+    where = "" if file is None else f"see {_printable(str(file))}, and "
+    return f"{rows} of the file {'is' if rejected == 1 else 'are'} not in this list: {where}look at {each}."
 
 
 def as_text(review: ReviewList) -> str:
@@ -261,47 +296,11 @@ def as_csv(review: ReviewList) -> str:
     return sink.getvalue()
 
 
-def write(review: ReviewList, path: Path) -> None:
-    """Writes the list to a new file of mode 600: CSV, or JSON by the ending ``.json``.
-
-    Raises:
-        ConfigurationError: ``out-unwritable``.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".json":
-        text = json.dumps({"schema_version": 1} | as_json(review), ensure_ascii=False, indent=1) + "\n"
-    else:
-        text = as_csv(review)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(text)
-    except OSError as error:
-        raise ConfigurationError(
-            "out-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "choose a directory that exists and that this user may write to",
-        ) from error
-
-
-def check_new(path: Path) -> None:
-    """Refuse, before anything is scored, a file that cannot become the list.
-
-    Raises:
-        UsageError: ``out-exists`` or ``unknown-format``.
-    """
-    if path.suffix.lower() not in {".csv", ".json"}:
-        raise UsageError(
-            "unknown-format",
-            f"the ending of {path.name!r} is neither .csv nor .json",
-            "name the file with one of these endings",
-        )
-    if path.exists() or path.is_symlink():
-        raise UsageError("out-exists", f"{path} exists already", "choose a new name for the file")
-
-
 def _harmless(text: str) -> str:
     """``text`` without control characters, and such that a spreadsheet shows it as text."""
-    text = "".join(mark if mark.isprintable() else " " for mark in text)
+    text = _printable(text)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _printable(text: str) -> str:
+    return "".join(mark if mark.isprintable() else " " for mark in text)

@@ -29,8 +29,7 @@ from pydantic import Field as Limit
 from safeborders_fed.cases.sealing import Sealer
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
 from safeborders_fed.errors import ConfigurationError, DataError
-from safeborders_fed.node.review_list import LIST_ID, NOT_SCORED, ReviewList
-from safeborders_fed.node.scoring import BANDS
+from safeborders_fed.node.review_list import ALL_BANDS, LIST_ID, ReviewList
 
 DIRECTORY: Final = "reviews"
 VERDICTS: Final = ("agree", "disagree", "unsure")
@@ -98,7 +97,7 @@ class BandSummary:
 
     Attributes:
         model: ``NAME-VERSION``.
-        band: One of ``scoring.BANDS``, or ``not scored``.
+        band: One of ``review_list.ALL_BANDS``.
         referrals: How many were listed.
         reviewed: How many of them somebody reviewed.
         agree: Verdicts that count (each person's last on a referral).
@@ -212,11 +211,10 @@ class Reviews:
             last = {(verdict.number, verdict.by): verdict.verdict for verdict in self._verdicts(name)}
             reviewed.update((listed.model, bands[number - 1]) for number in {number for number, _ in last})
             given.update((listed.model, bands[number - 1], verdict) for (number, _), verdict in last.items())
-        order = [*reversed(BANDS), NOT_SCORED]
         return tuple(
             BandSummary(model, band, count, reviewed[model, band], *(given[model, band, v] for v in VERDICTS))
             for (model, band), count in sorted(
-                referrals.items(), key=lambda item: (item[0][0], order.index(item[0][1]))
+                referrals.items(), key=lambda item: (item[0][0], ALL_BANDS.index(item[0][1]))
             )
         )
 

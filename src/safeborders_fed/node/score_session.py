@@ -7,33 +7,25 @@ is scored or recorded. Rows that cannot be used are in a file with their reasons
 
 from __future__ import annotations
 
-import csv
-import io
 import secrets
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from safeborders_fed.cases.mapping import Mapping
 from safeborders_fed.cases.rejection import Quarantine
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.errors import DataError, UsageError
+from safeborders_fed.errors import ConfigurationError, DataError, UsageError
 from safeborders_fed.node import review_list
 from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.models import Accepted, NodeModels
 from safeborders_fed.node.referrals import Referrals, read_referrals
-from safeborders_fed.node.review_list import VERDICT_COLUMNS, ReviewList
+from safeborders_fed.node.review_list import ReviewList
 from safeborders_fed.node.reviews import BandSummary, Reviews, Wanted
 from safeborders_fed.node.scoring import needed_fields
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.key_files import load_key
-from safeborders_fed.study.model_file import read_bounded
-
-_LARGEST_LIST: Final = 256 * 2**20
-_ID_COLUMN: Final = "review_id"
-_REMARKS: Final = ("#", '"#')
-"""How the lines above the header begin; the second, once a spreadsheet program has saved them."""
 
 
 def open_models(settings: NodeSettings) -> NodeModels:
@@ -44,20 +36,30 @@ def open_models(settings: NodeSettings) -> NodeModels:
 def accept_model(settings: NodeSettings, path: Path, *, by: str) -> Accepted:
     """Accepts a model, or its withdrawal, in a person's name.
 
+    What is not in the audit log is not kept: its entry is written once all is verified, then the files.
+
     Raises:
+        UsageError: ``purpose-missing``, for a name that is none.
         As NodeModels, NodeModels.accept and AuditLog.
     """
+    if not _is_text(by):
+        raise UsageError(
+            "purpose-missing",
+            "a model is accepted by somebody, and --by is empty or holds marks that cannot be printed",
+            "give your name with --by",
+        )
     models = open_models(settings)
     with _audit_log(settings) as log:
-        accepted = models.accept(path)
-        release = accepted.action == "release"
-        log.append(
-            Operation.APPROVE if release else Operation.REFUSE,
-            who=by,
-            why=f"{accepted.action} of model {accepted.id}",
-            details={"model": str(accepted.id), "model_sha256": accepted.sha256},
-        )
-    return accepted
+
+        def record(accepted: Accepted) -> None:
+            log.append(
+                Operation.APPROVE if accepted.action == "release" else Operation.REFUSE,
+                who=by,
+                why=f"{accepted.action} of model {accepted.id}",
+                details={"model": str(accepted.id), "model_sha256": accepted.sha256},
+            )
+
+        return models.accept(path, record)
 
 
 def score_file(
@@ -87,9 +89,11 @@ def score_file(
         DataError: ``nothing-accepted`` (the rejected rows are kept all the same), or as ``read_referrals``.
         ConfigurationError, PeerError, RefusedError: As ``NodeModels.for_use``, CaseStore.open and AuditLog.
     """
-    if not by.strip() or not purpose.strip():
+    if not _is_text(by) or not _is_text(purpose):
         raise UsageError(
-            "purpose-missing", "a score is asked for by somebody, for a purpose", "give --by and --purpose"
+            "purpose-missing",
+            "a score is asked for by somebody, for a purpose, in marks that can be printed",
+            "give --by and --purpose",
         )
     chosen = open_models(settings).for_use(model).model
     store = settings.open_store()
@@ -132,54 +136,29 @@ def record_verdicts(settings: NodeSettings, wanted: list[Wanted], *, by: str) ->
         reviews.record(wanted, by=by, at=datetime.now(UTC))
 
 
-def read_verdicts(path: Path) -> list[Wanted]:
-    """The verdicts that a reviewer wrote into the CSV form of a review list; empty ones are passed over.
-
-    Raises:
-        DataError: ``not-a-review-list`` or ``no-verdicts``.
-        ConfigurationError: ``model-missing``, when the file cannot be read.
-    """
-    try:
-        data = read_bounded(path, _LARGEST_LIST)
-        text = data.decode("utf-8-sig")
-        while text.startswith(_REMARKS):
-            text = text.partition("\n")[2]
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        missing = {_ID_COLUMN, *VERDICT_COLUMNS} - set(reader.fieldnames or ())
-        if missing or len(data) > _LARGEST_LIST:
-            raise _not_a_list(path, f"it has no column {', '.join(sorted(missing))}")
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _not_a_list(path, "it is not CSV in UTF-8") from error
-    verdict, note = VERDICT_COLUMNS
-    found = [
-        Wanted(row[_ID_COLUMN] or "", row[verdict].strip().lower(), (row[note] or "").strip())
-        for row in rows
-        if (row[verdict] or "").strip()
-    ]
-    if not found:
-        raise DataError(
-            "no-verdicts",
-            f"the column {verdict!r} of {path.name} is empty",
-            "write agree, disagree or unsure",
-        )
-    return found
-
-
 def summarise(settings: NodeSettings) -> tuple[BandSummary, ...]:
     """Agreement by model and band. For this node's own people: it is case data. Raises as Reviews."""
     return _reviews(settings, settings.open_store()).summary()
 
 
+def _is_text(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable()
+
+
 def _keep_rejected(referrals: Referrals, asked: Path | None, store: CaseStore) -> Path | None:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.csv"
-    quarantine = Quarantine(asked or store.files.quarantine / name)
+    path = asked or store.files.quarantine / name
     try:
-        for rejection in referrals.rejections:
-            quarantine.add(rejection)
-        return quarantine.keep()
-    finally:
-        quarantine.close()
+        with closing(Quarantine(path)) as quarantine:
+            for rejection in referrals.rejections:
+                quarantine.add(rejection)
+            return quarantine.keep()
+    except OSError as error:
+        raise ConfigurationError(
+            "quarantine-unwritable",
+            f"{path} cannot be written: {error.strerror}",
+            "choose a directory that exists, has space and that this user may write to",
+        ) from error
 
 
 def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
@@ -188,11 +167,3 @@ def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
 
 def _audit_log(settings: NodeSettings) -> AuditLog:
     return AuditLog(settings.audit_path, load_key(settings.signing_key_path), settings.country)
-
-
-def _not_a_list(path: Path, why: str) -> DataError:
-    return DataError(
-        "not-a-review-list",
-        f"{path.name} is not a review list: {why}",
-        "give the CSV file that `safeborders node score --out` wrote, with its columns as they were",
-    )

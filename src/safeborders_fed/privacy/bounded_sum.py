@@ -99,6 +99,7 @@ class BoundedSumBuilder:
                 f"dimension {dimension}, bound {bound} and at most {max_victims} victims do not fit 62 bits",
                 "choose a coarser grid (a smaller bound in grid units)",
             )
+        self.dimension = dimension
         self._values = np.zeros(dimension, dtype=np.int64)
         self._bound = bound
         self._max_victims = max_victims

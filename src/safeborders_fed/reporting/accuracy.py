@@ -9,8 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
+
+CHANCE: Final = 0.5
+UNKNOWN: Final = "The private evaluation could not tell whether the model ranks better than chance."
+"""What is said of a model for which ``beyond_chance`` does not hold."""
+
+
+def beyond_chance(auc: float | None, margin: float | None) -> bool:
+    """Whether an area is known, and its 95% interval lies above that of guessing."""
+    return auc is not None and margin is not None and auc - margin > CHANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +41,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class GroupAccuracy:
-    """How well the model ranks the held-out victims of one group.
+    """How well the model ranks the held-out persons of one group.
 
     Attributes:
         name: The group, as a reader sees it.
-        victims: How many were held out.
+        victims: How many were held out, whether found to be victims or not.
         positives: How many of them have the label.
         auc: Area under the ROC curve, if enough is left beyond the noise.
         margin: Half of its 95% interval, of noise and sampling together.
@@ -68,7 +78,7 @@ class CalibrationPoint:
     """One bin of scores.
 
     Attributes:
-        victims: Held-out victims in it, a noisy count.
+        victims: Held-out persons in it, a noisy count.
         raw: Chance of the label that uncalibrated scores of the bin say.
         predicted: Chance that calibrated scores say.
         observed: Share with the label; None where noise fills the bin.
@@ -94,7 +104,7 @@ class Accuracy:
     """The evaluation of one model.
 
     Attributes:
-        overall: All held-out victims.
+        overall: All held-out persons.
         groups: Label of each partition to its groups.
         slope: Calibrated log-odds are ``slope * log-odds + intercept``.
         intercept: See ``slope``.

@@ -13,7 +13,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from safeborders_fed.reporting import card_sections
-from safeborders_fed.reporting.accuracy import GroupAccuracy
+from safeborders_fed.reporting.accuracy import UNKNOWN, GroupAccuracy
 from safeborders_fed.reporting.card_facts import MembershipTest, ModelCardFacts
 from safeborders_fed.reporting.figures import count_of
 from safeborders_fed.reporting.pages import page, require_extra
@@ -24,15 +24,17 @@ SCHEMA_VERSION: Final = 1
 def card(facts: ModelCardFacts) -> dict[str, Any]:
     """The card as JSON values.
 
-    Keys: ``schema_version``; ``name``, ``created``, ``synthetic``; ``model`` (hashes and versions);
-    ``sections`` (nine, each with ``id``, ``heading``, ``paragraphs``, ``facts`` as pairs, ``lists`` and
-    ``tables``), which is the text; ``measurements``, the same numbers for machines.
+    Keys: ``schema_version``; ``name``, ``created``, ``synthetic``; ``warnings``, sentences for the top of the
+    page; ``model`` (hashes and versions); ``sections`` (nine, each with ``id``, ``heading``, ``paragraphs``,
+    ``facts`` as pairs, ``lists`` and ``tables``), which is the text; ``measurements``, the same numbers for
+    machines.
     """
     return {
         "schema_version": SCHEMA_VERSION,
         "name": facts.name,
         "created": facts.created.astimezone(UTC).isoformat(timespec="seconds"),
         "synthetic": facts.synthetic,
+        "warnings": [] if facts.accuracy_known else [UNKNOWN],
         "model": {
             "sha256": facts.model_hash,
             "manifest_sha256": facts.manifest_hash,

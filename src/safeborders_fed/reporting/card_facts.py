@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from safeborders_fed.reporting.accuracy import Accuracy, Estimate
+from safeborders_fed.reporting.accuracy import Accuracy, Estimate, beyond_chance
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
 
 
@@ -83,9 +83,9 @@ class ModelCardFacts:
         delta: Between 0 and 1, exclusive.
         trust: ``masked`` or ``local``.
         tolerated_colluders: Other nodes that may tell the coordinator their noise.
-        labelled: Training victims with a known label, as training counted them; None if it did not.
+        labelled: Persons trained on, with a known label, as training counted them; None if it did not.
         positives: How many of them are positive.
-        accuracy: On held-out victims; None if it was not measured.
+        accuracy: On held-out persons; None if it was not measured.
         membership: The attack; None where nobody can know who trained.
         approvals: State to how many people approved the study there.
         model_hash: SHA-256 of the model's arrays, hexadecimal (the model file itself names the card).
@@ -130,3 +130,9 @@ class ModelCardFacts:
             raise refuse(f"the time of release of model {self.name!r} has no time zone")
         if set(self.approvals) != set(self.states):
             raise refuse(f"approvals of model {self.name!r} are not those of its states")
+
+    @property
+    def accuracy_known(self) -> bool:
+        """Whether the private evaluation says that the model ranks better than chance."""
+        overall = None if self.accuracy is None else self.accuracy.overall
+        return overall is not None and beyond_chance(overall.auc, overall.margin)

@@ -40,7 +40,7 @@ NOT_FOR: Final = (
 
 _COVERS: Final = (
     "Margins are 95% intervals. Those of counts cover the noise added for privacy. Those of areas and shares"
-    " cover that noise and also chance in who was held out, as if the held-out victims were a random sample"
+    " cover that noise and also chance in who was held out, as if the held-out persons were a random sample"
     " of those to come. No margin covers victims nobody recorded, wrong labels, late entries, or a future"
     " that differs from the past; and where many groups are compared, about one interval in twenty misses."
 )
@@ -149,7 +149,7 @@ def _development(facts: ModelCardFacts) -> dict[str, Any]:
     counted = [
         (name, count_of(estimate.value, estimate.error).text)
         for name, estimate in (
-            ("Training victims", facts.labelled),
+            ("Persons trained on", facts.labelled),
             ("Positives among them", facts.positives),
         )
         if estimate is not None
@@ -166,7 +166,7 @@ def _development(facts: ModelCardFacts) -> dict[str, Any]:
         " and what authorities overlook the model learns to overlook.",
         facts=(
             *counted,
-            ("Held out", f"{facts.held_out} of 100 victims, chosen by a keyed hash; they never train"),
+            ("Held out", f"{facts.held_out} of 100 persons, chosen by a keyed hash; they never train"),
             ("Protected unit", "one victim with all their records at one node"),
             ("Epsilon", f"{cost_text(facts.epsilon)} at delta {one_in(facts.delta)}"),
             ("Rho", f"{cost_text(facts.rho)} (zero-concentrated differential privacy)"),
@@ -180,8 +180,8 @@ def _development(facts: ModelCardFacts) -> dict[str, Any]:
 def _data_tables(accuracy: Accuracy | None) -> list[Table]:
     groups = () if accuracy is None else accuracy.groups.get("State", ())
     rows = [_count_row(group) for group in groups]
-    caption = "Held-out victims by state, with the 95% margin of the noise"
-    return [_table("card-data", caption, ("State", "Victims", "Positives"), rows)] if rows else []
+    caption = "Held-out persons by state, with the 95% margin of the noise"
+    return [_table("card-data", caption, ("State", "Persons", "Positives"), rows)] if rows else []
 
 
 def _count_row(group: GroupAccuracy) -> tuple[str, str, str]:
@@ -213,7 +213,7 @@ def _calibration_text(accuracy: Accuracy | None) -> str:
     return (
         f"Scores are calibrated: log-odds times {accuracy.slope:.3f}{PLUS_MINUS}"
         f"{thousandths(1.96 * accuracy.slope_error)}, plus {_minus(accuracy.intercept)}, fitted on the noisy"
-        " histogram of held-out victims after Platt 1999 and held near 1 and 0 where noise dominates."
+        " histogram of held-out persons after Platt 1999 and held near 1 and 0 where noise dominates."
     )
 
 
@@ -274,12 +274,12 @@ def _performance(facts: ModelCardFacts) -> dict[str, Any]:
         for group in table
     ]
     rows = [(name, *_count_row(group)[1:], area_text(group), group.reason or "") for name, group in groups]
-    columns = ("Held-out victims", "Victims", "Positives", "Area", "Note")
+    columns = ("Held-out persons", "Persons", "Positives", "Area", "Note")
     return _section(
         "performance",
         "4. Performance, and how far its measure is appropriate",
         text,
-        "Measured on held-out victims by one private sum: a histogram of scores by label and group. Scores"
+        "Measured on held-out persons by one private sum: a histogram of scores by label and group. Scores"
         " in one bin count as tied; the order that this hides (about 0.01) is estimated from the"
         " calibration and added back, and half of it is counted as an error.",
         _COVERS,

@@ -25,6 +25,8 @@ Z_95: Final = 1.96
 ROUNDING: Final = 0.5
 UNCLEAR_MARK: Final = "\u2020"
 MISSING_MARK: Final = ":"
+TOO_LITTLE: Final = "too little data"
+"""Stands where there is no area under the ROC curve."""
 PLUS_MINUS: Final = "\u00a0\u00b1\u00a0"
 """With spaces at which no line breaks."""
 
@@ -157,9 +159,9 @@ def count_of(value: float, error: float) -> Count:
 
 
 def area_text(group: GroupAccuracy) -> str:
-    """A noisy area under the ROC curve with its margin, rounding included; the mark for missing values."""
+    """A noisy area under the ROC curve with its margin, rounding included; words if there is none."""
     if group.auc is None or group.margin is None:
-        return MISSING_MARK
+        return TOO_LITTLE
     return f"{group.auc:.3f}{PLUS_MINUS}{thousandths(group.margin)}"
 
 
@@ -183,8 +185,8 @@ def signed(value: int) -> str:
 
 
 def auc_text(value: float | None) -> str:
-    """An area under the ROC curve with three decimals; the mark for missing values if there is none."""
-    return MISSING_MARK if value is None else f"{value:.3f}"
+    """An area under the ROC curve with three decimals; words if there is none."""
+    return TOO_LITTLE if value is None else f"{value:.3f}"
 
 
 def auc_difference(value: float | None, reference: float | None) -> str:

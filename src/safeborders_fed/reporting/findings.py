@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from safeborders_fed.reporting.accuracy import Accuracy
+from safeborders_fed.reporting.accuracy import UNKNOWN, Accuracy
+from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.figures import (
     PublishedTrends,
     area_text,
@@ -45,11 +46,7 @@ def key_findings(report: Report, trends: PublishedTrends) -> tuple[str, ...]:
         *_count_findings(trends, states=len(report.nodes)),
         *(() if report.typologies is None else _type_findings(report.typologies)),
         *(() if report.detection is None else _detection_findings(report.detection)),
-        *(
-            ()
-            if report.card is None or report.card.accuracy is None
-            else _group_findings(report.card.accuracy)
-        ),
+        *(() if report.card is None else _card_findings(report.card)),
         (
             f"All questions together cost each victim at most epsilon = {cost_text(report.total_epsilon)} of"
             f" privacy (at delta = {one_in(report.delta)}); the section on privacy says what that means."
@@ -60,7 +57,10 @@ def key_findings(report: Report, trends: PublishedTrends) -> tuple[str, ...]:
 def _count_findings(trends: PublishedTrends, *, states: int) -> Iterator[str]:
     first, last = trends.years[0], trends.years[-1]
     if (TOTAL, TOTAL, TOTAL) in trends.counts:
-        yield f"The files of the {states} nodes hold {trends.of().text} victims, all years together."
+        yield (
+            f"The files of the {states} nodes hold {trends.of().text} victims, persons found not to be"
+            " victims left out, all years together."
+        )
     if first != last:
         change = trends.change()
         ends = f"from {trends.of(year=first).text} to {trends.of(year=last).text}"
@@ -149,6 +149,13 @@ def listed(names: Sequence[str], *, everywhere: int) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _card_findings(card: ModelCardFacts) -> Iterator[str]:
+    if not card.accuracy_known:
+        yield UNKNOWN
+    if card.accuracy is not None:
+        yield from _group_findings(card.accuracy)
+
+
 def _group_findings(accuracy: Accuracy) -> Iterator[str]:
     groups = [(kind, group) for kind, table in accuracy.groups.items() for group in table]
     shown = [pair for pair in groups if pair[1].auc is not None]
@@ -158,7 +165,7 @@ def _group_findings(accuracy: Accuracy) -> Iterator[str]:
     interval, whole = lowest.interval, accuracy.overall.interval
     apart = interval is not None and whole is not None and interval[1] < whole[0]
     sentence = (
-        f"By the private evaluation the model ranks all held-out victims with an area of"
+        f"By the private evaluation the model ranks all held-out persons with an area of"
         f" {area_text(accuracy.overall)}; the lowest of {len(shown)} groups that can be measured is"
         f" {kind.lower()}: {lowest.name} ({area_text(lowest)}), "
     )

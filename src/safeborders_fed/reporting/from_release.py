@@ -15,7 +15,7 @@ from safeborders_fed.reporting.typologies import Trait, Typologies, TypologyFact
 
 PARTITIONS: Final = {"sex": "Sex", "age": "Age", "citizenship": "Citizenship", "state": "State"}
 """Labels of the partitions of an evaluation."""
-ALL_HELD_OUT: Final = "All held-out victims"
+ALL_HELD_OUT: Final = "All held-out persons"
 
 
 def accuracy(evaluation: Mapping[str, Any]) -> Accuracy:

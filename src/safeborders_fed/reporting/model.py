@@ -73,7 +73,7 @@ class NodeFacts:
 
     Attributes:
         name: Name of the state.
-        victims: Number of victims in the store.
+        victims: Number of persons in the store, those found not to be victims included.
         quarantined: Number of rows that intake put aside.
     """
 

@@ -14,11 +14,9 @@ import altair as alt
 
 from safeborders_fed.reporting.accuracy import Accuracy, Estimate, GroupAccuracy
 from safeborders_fed.reporting.drawing import BLUE, GREY, INK, ORANGE, Cell, Chart, draw, inline, matrix
-from safeborders_fed.reporting.figures import Count, area_text, count_of
+from safeborders_fed.reporting.figures import TOO_LITTLE, Count, area_text, count_of
 from safeborders_fed.reporting.tables import year_label
 from safeborders_fed.reporting.typologies import Typologies, TypologyFacts
-
-_TOO_LITTLE = "too little data"
 
 
 def states_chart(typologies: Typologies, *, name: str) -> Chart:
@@ -106,7 +104,7 @@ def groups_chart(accuracy: Accuracy, *, name: str) -> Chart:
 def _group_row(label: str, group: GroupAccuracy) -> dict[str, Any]:
     interval = group.interval
     if interval is None:
-        return {"row": label, "auc": None, "low": None, "high": None, "label": _TOO_LITTLE}
+        return {"row": label, "auc": None, "low": None, "high": None, "label": TOO_LITTLE}
     return {
         "row": label,
         "auc": group.auc,
@@ -119,9 +117,9 @@ def _group_row(label: str, group: GroupAccuracy) -> dict[str, Any]:
 def _describe_groups(accuracy: Accuracy) -> str:
     groups = [group for table in accuracy.groups.values() for group in table]
     shown = [group for group in groups if group.auc is not None]
-    text = f"All held-out victims: {area_text(accuracy.overall)}."
+    text = f"All held-out persons: {area_text(accuracy.overall)}."
     if accuracy.overall.auc is None:
-        text = "Too little data beyond the noise for an area over all held-out victims."
+        text = "Too little data beyond the noise for an area over all held-out persons."
     if not groups:
         return text
     few = len(groups) - len(shown)
@@ -162,5 +160,5 @@ def calibration_chart(accuracy: Accuracy, *, name: str) -> Chart:
         if rows
         else "No bin of scores holds enough victims to be told from the noise."
     )
-    title = "What share of victims has the label, by what the scores say"
+    title = "What share of persons has the label, by what the scores say"
     return draw(layers.properties(width=280, height=280), name, title, description)

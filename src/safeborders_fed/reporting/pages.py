@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.reporting.figures import (
     MISSING_MARK,
+    TOO_LITTLE,
     UNCLEAR_MARK,
     area_text,
     auc_difference,
@@ -76,5 +77,10 @@ def _environment() -> Environment:
         "chance": chance_text,
         "thousandths": thousandths,
     }
-    environment.globals |= {"UNCLEAR": UNCLEAR_MARK, "MISSING": MISSING_MARK, "count_of": count_of}
+    environment.globals |= {
+        "UNCLEAR": UNCLEAR_MARK,
+        "MISSING": MISSING_MARK,
+        "TOO_LITTLE": TOO_LITTLE,
+        "count_of": count_of,
+    }
     return environment

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.reporting import card_sections, findings, tables
+from safeborders_fed.reporting.accuracy import UNKNOWN
 from safeborders_fed.reporting.figures import PublishedTrends, publish
 from safeborders_fed.reporting.model import TOTAL, Report
 from safeborders_fed.reporting.pages import page, require_extra
@@ -96,6 +97,8 @@ def _details(report: Report) -> dict[str, Any]:
     from safeborders_fed.reporting import model_charts  # noqa: PLC0415 - needs the extra
 
     found: dict[str, Any] = {"not_for": card_sections.NOT_FOR}
+    if report.card is not None:
+        found["warnings"] = [] if report.card.accuracy_known else [UNKNOWN]
     if report.typologies is not None:
         found["states_chart"] = model_charts.states_chart(report.typologies, name="type-states")
         found["type_years_chart"] = model_charts.type_years_chart(report.typologies, name="type-years")

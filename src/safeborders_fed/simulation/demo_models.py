@@ -15,6 +15,7 @@ import safeborders_fed
 from safeborders_fed.cases.contract import CONTRACT_VERSION, field
 from safeborders_fed.coordinator import models
 from safeborders_fed.coordinator.home import CoordinatorHome, add_operator, create_home
+from safeborders_fed.node.settings import SETTINGS_FILE
 from safeborders_fed.reporting import from_release
 from safeborders_fed.reporting.accuracy import Estimate
 from safeborders_fed.reporting.card_facts import ModelCardFacts
@@ -100,14 +101,19 @@ def release_model(result: Result, card: dict[str, Any], today: datetime) -> Mode
             today=today.date(),
             reason=None if place else _REASON,
         )
+    for node in result.nodes:
+        pin_operators(result.options.out / "nodes" / node.name / SETTINGS_FILE, home)
     return model
+
+
+def pin_operators(settings: Path, home: CoordinatorHome) -> None:
+    """Has a node's settings, where it has any, trust the operators."""
+    if settings.is_file():
+        keys = json.dumps([operator.public for operator in home.operators])
+        with settings.open("a", encoding="utf-8") as file:
+            file.write(f"operator_keys = {keys}\noperator_signatures = {home.release_signatures}\n")
 
 
 def card_bytes(card: dict[str, Any]) -> bytes:
     """A card as it is written and hashed."""
     return (json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def write_card(path: Path, data: bytes) -> None:
-    """Writes a card's JSON."""
-    path.write_bytes(data)

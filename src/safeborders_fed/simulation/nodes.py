@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from safeborders_fed.cases.contract import FIELDS
+from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.intake import ImportReport, import_file
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.mapping import Mapping, load_mapping
@@ -25,11 +26,19 @@ from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
-from safeborders_fed.node.settings import AUDIT_FILE, LEDGER_FILE
+from safeborders_fed.node.settings import AUDIT_FILE, LEDGER_FILE, SETTINGS_FILE
 from safeborders_fed.simulation.ceremony import Ceremony
+from safeborders_fed.study.key_files import save_key
 
 MAX_VICTIMS: Final = 2_000_000
 SMALLEST_FEDERATION: Final = 3
+_SETTINGS: Final = """\
+# A node of the demonstration: for scoring and looking around, not for studies.
+country = "{node}"
+key_file = "../{node}.key"
+signing_key_file = "../{node}.key.signing"
+store = "cases"
+"""
 _NODE_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{1,15}$")
 
 
@@ -115,7 +124,8 @@ def start_node(
 ) -> LocalNode:
     """Sets a node up from nothing and imports its file.
 
-    The key file lies beside the node's directory, not in it: whoever copies the store cannot read it.
+    The key files lie beside the node's directory, not in it: whoever copies the store cannot read it. A
+    state's node has settings, so that it can be used when the demonstration is over.
     """
     home = directory / file.node
     home.mkdir(parents=True)
@@ -126,6 +136,10 @@ def start_node(
     progress(file.node)
     ledger = Ledger(home / LEDGER_FILE, allowed.caps())
     identity = ceremony.identities[file.node]
+    if file.node in STATES:  # a part of any other file has no country to write down
+        save_key(identity.signing_key, directory / f"{file.node}.key.signing")
+        settings = _SETTINGS.format(node=file.node)
+        (home / SETTINGS_FILE).write_text(settings, encoding="utf-8")
     participant = Participant(
         identity=identity,
         store=store,

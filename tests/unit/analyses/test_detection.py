@@ -6,14 +6,18 @@ import pytest
 from federation_of import MAX_VICTIMS, analysis_table
 from safeborders_fed.analyses.base import Setting
 from safeborders_fed.analyses.detection import EVALUATION
-from safeborders_fed.analyses.inputs import STATISTICS, read_statistics
+from safeborders_fed.analyses.inputs import STATISTICS, add_statistics, read_statistics, statistics_stage
+from safeborders_fed.analyses.learner import Rows
 from safeborders_fed.analyses.logistic import Logistic, LogisticParameters
 from safeborders_fed.cases.contract import field
 from safeborders_fed.cases.encoding import labels, merge
 from safeborders_fed.errors import RefusedError, UsageError
+from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
+from safeborders_fed.privacy.products import Indicators
 
 FEATURES = ("sex", "age_band", "means_of_control", "roles")
 STATES = ("BE", "BG")
+SUSPECT = "label-about-suspect"
 
 
 def analysis(**changes: object) -> Logistic:
@@ -30,6 +34,19 @@ def test_statistics_count_training_victims_and_values() -> None:
     assert found.labelled == pytest.approx(len(rows.target), rel=1e-3)
     assert found.positives == pytest.approx(rows.target.sum(), rel=1e-3)
     assert found.centre[:3] == pytest.approx(rows.dense().mean(axis=0)[:3], rel=0.01)
+
+
+def test_counts_are_exact_also_where_victims_have_many_values() -> None:
+    """A victim of many values is shortened in its values only."""
+    ones = np.ones((50, 40), dtype=np.int64)
+    rows = Rows(Indicators(ones), np.arange(50) % 2)
+    stage = statistics_stage(40, 1.0)
+    builder = BoundedSumBuilder(dimension=stage.dimension, bound=stage.bound, max_victims=50)
+    add_statistics(builder, rows)
+    found = read_statistics(builder.finish().values, 0.0)
+    assert builder.over_bound == 0
+    assert found.labelled == 50
+    assert found.positives == 25
 
 
 def test_held_out_victims_never_train_and_are_all_that_the_evaluation_sees() -> None:
@@ -92,6 +109,7 @@ def test_the_release_names_every_column_once_and_holds_no_evaluation_that_was_no
         ({"target": "roles"}, "label-about-suspect"),
         ({"partitions": ("state",)}, "bad-states"),
         ({"states": STATES}, "bad-states"),
+        ({"target": "minor_exploited_by_group", "features": ("sex",), "population": "minors"}, SUSPECT),
         ({"partitions": ("sex",), "held_out": 0}, "bad-partitions"),
     ],
 )

@@ -188,3 +188,11 @@ def test_a_module_begins_with_the_same_weights_for_the_same_seed() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
     assert (first == learner(seed=5).first_weights()).all()
     assert (first != learner(seed=6).first_weights()).any()
+
+
+def test_a_gradient_whose_squares_overflow_together_has_a_norm_and_stops_nothing() -> None:
+    """Each square is finite and their sum is not: an exception here would tell who is in the data."""
+    assert module_learner._norm(np.full(4, 1.2e154)) == pytest.approx(2.4e154)
+    assert module_learner._norm(np.array([np.inf, 0.0])) == np.inf
+    assert module_learner._norm(np.array([np.nan, 1.0])) == np.inf
+    assert module_learner._norm(np.zeros(3)) == 0

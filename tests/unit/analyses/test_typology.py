@@ -205,6 +205,14 @@ def test_persons_found_to_be_no_victims_do_not_count_nor_do_adults_among_minors(
 
 
 @pytest.mark.parametrize(
+    "founding", ["exploiter", "roles", "exploiter_relationship", "recruiter_relationship"]
+)
+def test_no_typology_is_founded_on_who_the_exploiter_is(founding: str) -> None:
+    with pytest.raises(RefusedError, match="label-about-suspect"):
+        analysis(features=(founding, "sex"), founding=founding)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"features": ("forms_of_exploitation", "victim_id")},

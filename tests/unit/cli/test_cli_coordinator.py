@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from safeborders_fed.cli import main
 from safeborders_fed.coordinator import models
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, RefusedError, SafeBordersError, UsageError
+
+ALTHOUGH = "--although-accuracy-unknown"
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
 
 def _sign(home: Path, name: str, sha256: str, *more: str) -> list[str]:
     who = ["--by", name, "--key-file", str(home.parent / name)]
-    return ["release", "model", "detection", "--home", str(home), *who, "--hash", sha256, *more]
+    return ["release", "model", "detection", "--home", str(home), *who, "--hash", sha256, ALTHOUGH, *more]
 
 
 def test_a_new_coordinator_shows_the_key_that_nodes_pin(
@@ -83,13 +87,60 @@ def test_the_text_for_people_names_hash_people_and_accuracy(
     assert main.run(["coordinator", "models", "list", "--home", str(home)]) == 0
     assert "detection-1" in capsys.readouterr().out
     assert main.run(["coordinator", *_sign(home, "Ana", sha256, "--reason", "Detection.")]) == 0
-    assert "1 more must sign" in capsys.readouterr().out
+    assert "1 more must sign before it is released: ask for the second signature." in capsys.readouterr().out
+    assert main.run(["coordinator", "models", "show", "detection", "--home", str(home)]) == 0
+    assert "Ana; ask for the second signature" in capsys.readouterr().out
     assert main.run(["coordinator", *_sign(home, "Bo", sha256)]) == 0
     assert "detection-1.safetensors" in capsys.readouterr().out
     assert main.run(["coordinator", "models", "show", "detection", "--home", str(home)]) == 0
     text = capsys.readouterr().out
     for part in (sha256, "Ana, Bo", "released", "actual_victim", "Accuracy", "study-1"):
         assert part in text
+    assert "second signature" not in text
+
+
+def test_counts_are_shown_with_margins_and_an_unknown_accuracy_as_such(
+    home: Path, sha256: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main.run(["coordinator", "models", "show", "detection", "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert sha256 in text
+    facts = small()[1].facts
+    margin = math.ceil(1.96 * facts["counts_error"] + 0.5)
+    assert f"{facts['labelled_noisy']} ± {margin} persons" in text
+    assert f"{facts['positives_noisy']} ± {margin} of them with the label" in text
+    held_out = facts["evaluation"]["overall"]
+    margin = math.ceil(1.96 * held_out["victims_error"] + 0.5)
+    assert f"on {held_out['victims']:.0f} ± {margin} held-out persons" in text
+    assert "The private evaluation could not tell whether the model ranks better than chance." in text
+    assert not _run(capsys, "models", "show", "detection", "--home", str(home))["accuracy_known"]
+
+
+def test_a_known_accuracy_is_shown_without_a_warning(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made, release = small()
+    evaluation = release.facts["evaluation"]
+    overall = {**evaluation["overall"], "auc": 0.8, "margin": 0.1, "reason": None}
+    facts = {**release.facts, "evaluation": {**evaluation, "overall": overall}}
+    better = replace(release, facts=facts)
+    models.store(CoordinatorHome.load(home), better, made, name="detection", today=TODAY)
+    capsys.readouterr()
+    assert main.run(["coordinator", "models", "show", "detection", "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert "0.800 ± 0.100" in text
+    assert "better than chance" not in text
+
+
+def test_a_model_that_held_nobody_out_is_shown_as_not_measured(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, release = small()
+    bare = replace(release, facts={**release.facts, "evaluation": None})
+    models.store(CoordinatorHome.load(home), bare, made, name="detection", today=TODAY)
+    capsys.readouterr()
+    assert main.run(["coordinator", "models", "show", "detection", "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert "not measured, nobody was held out. The private evaluation could not tell" in text
 
 
 RELEASE = ["release", "model", "detection"]
@@ -101,7 +152,8 @@ RELEASE = ["release", "model", "detection"]
         (["models", "show", "other"], (UsageError, "unknown-model")),
         ([*RELEASE, "--by", "Eve"], (RefusedError, "not-an-operator")),
         ([*RELEASE, "--by", "Bo"], (RefusedError, "not-your-key")),
-        ([*RELEASE, "--by", "Ana"], (UsageError, "reason-missing")),
+        ([*RELEASE, "--by", "Ana", ALTHOUGH], (UsageError, "reason-missing")),
+        ([*RELEASE, "--by", "Ana", "--reason", "Detection."], (RefusedError, "accuracy-unknown")),
         ([*RELEASE, "--by", "Ana", "--hash", "ab"], (RefusedError, "another-hash")),
     ],
 )

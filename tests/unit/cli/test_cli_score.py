@@ -14,7 +14,7 @@ import referral_samples as samples
 from model_samples import TODAY, Operators
 from safeborders_fed.cli import main
 from safeborders_fed.coordinator import models
-from safeborders_fed.errors import DataError, PeerError, RefusedError, UsageError
+from safeborders_fed.errors import ConfigurationError, DataError, PeerError, RefusedError, UsageError
 from safeborders_fed.node.review_list import REMINDER
 from safeborders_fed.study.key_files import load_key
 
@@ -78,8 +78,11 @@ def test_twenty_referrals_are_listed_scored_and_reviewed(
 def test_the_text_for_people_has_every_part(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _score(home) == 0
     text = capsys.readouterr().out
-    for part in (*REMINDER, "P-00020", "C-2026-0001", "average, chance about", "Record: ", "Not known: "):
+    for part in (*REMINDER, "P-00020", "C-2026-0001", "Score: ", "Record: ", "Not known: "):
         assert part in text
+    # Twenty victims are too few to measure an area under the curve.
+    assert text.splitlines()[2] == "! It is not known whether this model ranks better than chance."
+    assert "chance about" not in text
     for part in ("raises the score", "lowers the score", "Recruiter's relationship to the victim: "):
         assert part in text
     assert text.splitlines()[-1].startswith("20 referrals from 20 rows scored with detection-1")
@@ -96,7 +99,7 @@ def test_a_list_goes_to_a_file_of_its_owner_and_comes_back_with_verdicts(
     assert "P-00001" not in printed
     assert str(out) in printed
     assert out.stat().st_mode & 0o777 == 0o600
-    text = out.read_text(encoding="utf-8")
+    text = out.read_text(encoding="utf-8-sig")
     head, body = text[: text.index("review_id")], text[text.index("review_id") :]
     rows = list(csv.DictReader(io.StringIO(body)))
     with out.open("w", encoding="utf-8", newline="") as file:
@@ -118,7 +121,9 @@ def test_rejected_rows_are_counted_and_their_file_is_named(
     assert (summary["referrals"], summary["rows_rejected"]) == (3, 1)
     assert "unknown-code" in Path(summary["rejected_file"]).read_text(encoding="utf-8")
     assert _score(home, file="bad.csv") == 0
-    assert "Rejected rows: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Rejected rows: " in printed
+    assert "1 row of the file is not in this list: see " in printed
 
 
 def test_a_withdrawn_model_scores_nothing(
@@ -132,6 +137,43 @@ def test_a_withdrawn_model_scores_nothing(
     assert "[model-withdrawn]" in capsys.readouterr().err
     assert main.run(["node", "model", "list", "--home", str(home)]) == 0
     assert "withdrawn: It errs." in capsys.readouterr().out
+
+
+def test_a_list_that_cannot_be_written_is_found_before_anything_is_scored(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = (home / "audit.jsonl").read_bytes()
+    assert _score(home, "--out", str(tmp_path / "no" / "list.csv")) == ConfigurationError.exit_code
+    assert "[out-unwritable]" in capsys.readouterr().err
+    assert not (home / "reviews").exists()
+    assert (home / "audit.jsonl").read_bytes() == log
+
+
+def test_a_scoring_that_fails_leaves_no_list(home: Path, tmp_path: Path) -> None:
+    samples.write(tmp_path / "bad.csv", [("", "", "", "", "", "", "")])
+    out = tmp_path / "list.csv"
+    assert _score(home, "--out", str(out), file="bad.csv") == DataError.exit_code
+    assert not out.exists()
+
+
+def test_a_damaged_model_is_listed_and_can_be_replaced(
+    home: Path, operators: Operators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labour = operators.release(name="labour")
+    accept = ["node", "model", "accept", str(labour), "--home", str(home), "--by", "Aino"]
+    assert main.run(accept) == 0
+    kept = home / "models" / "labour-1.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-1] + b"\x01")
+    capsys.readouterr()
+    assert main.run(["node", "model", "list", "--home", str(home), "--json"]) == 0
+    states = {row["model"]: row["state"] for row in _json(capsys)["models"]}
+    assert states == {"detection-1": "in use", "labour-1": "damaged"}
+    assert main.run(["node", "model", "list", "--home", str(home)]) == 0
+    assert "labour-1 is damaged: " in capsys.readouterr().out
+    assert _score(home, "--model", "labour") == PeerError.exit_code
+    assert "[model-altered]" in capsys.readouterr().err
+    assert main.run(accept) == 0
+    assert _score(home, "--model", "labour") == 0
 
 
 def test_an_altered_model_is_not_accepted(
@@ -151,6 +193,7 @@ def test_an_altered_model_is_not_accepted(
     [
         (["7QK2M9XD-001", "agree", "--by", "Emil"], DataError.exit_code, "unknown-review-id"),
         (["7QK2M9XD-001", "agree"], UsageError.exit_code, "reviewer-missing"),
+        (["x" * 5000, "--by", "Emil"], UsageError.exit_code, "verdict-missing"),
         (["7QK2M9XD-001", "--by", "Emil"], UsageError.exit_code, "verdict-missing"),
     ],
 )

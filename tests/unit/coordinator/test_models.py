@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +99,7 @@ def test_the_second_person_signs_what_the_first_has_signed(operators: Operators)
     model = operators.store()
     operators.sign(model, "Ana")
     arguments = {"sha256": model.sha256, "by": "Bo", "key": load_key(operators.keys["Bo"]), "today": TODAY}
+    arguments |= {"although_unknown": True}
     with pytest.raises(RefusedError) as found:
         models.release(operators.home, "detection", reason="Something else.", **arguments)
     assert found.value.code == "another-statement"
@@ -116,8 +118,49 @@ def test_a_release_says_why(operators: Operators, reason: str | None) -> None:
             key=load_key(operators.keys["Ana"]),
             today=TODAY,
             reason=reason,
+            although_unknown=True,
         )
     assert found.value.code == "reason-missing"
+
+
+@pytest.mark.parametrize(
+    ("overall", "known"),
+    [
+        ({"auc": 0.8, "margin": 0.1}, True),
+        ({"auc": 0.6, "margin": 0.0999}, True),
+        ({"auc": 0.6, "margin": 0.1}, False),
+        ({"auc": 0.4, "margin": 0.01}, False),
+        ({"auc": None, "margin": None, "reason": "too few"}, False),
+        (None, False),
+    ],
+)
+def test_a_model_that_may_be_no_better_than_chance_is_released_only_knowingly(
+    operators: Operators, overall: dict[str, Any] | None, *, known: bool
+) -> None:
+    release = small()[1]
+    measured = release.facts["evaluation"]
+    evaluation = None if overall is None else {**measured, "overall": {**measured["overall"], **overall}}
+    model = operators.store(release=replace(release, facts={**release.facts, "evaluation": evaluation}))
+    assert models.accuracy_known(model) is known
+    terms = {"sha256": model.sha256, "by": "Ana", "key": load_key(operators.keys["Ana"]), "today": TODAY}
+    if known:
+        assert models.release(operators.home, "detection", reason=REASON, **terms).signed == ("Ana",)
+        return
+    with pytest.raises(RefusedError, match="better than chance") as found:
+        models.release(operators.home, "detection", reason=REASON, **terms)
+    assert found.value.code == "accuracy-unknown"
+    assert "--although-accuracy-unknown" in found.value.fix
+    assert models.find(operators.home, "detection").signed == ()
+    terms |= {"although_unknown": True}
+    assert models.release(operators.home, "detection", reason=REASON, **terms).signed == ("Ana",)
+
+
+def test_a_hash_may_be_given_in_capitals(operators: Operators) -> None:
+    model = operators.store()
+    assert model.sha256 != model.sha256.upper()
+    assert operators.sign(replace(model, sha256=model.sha256.upper()), "Ana").signed == ("Ana",)
+    statement = operators.home.models / "detection-1.release.json"
+    assert model_statement.parse(statement.read_bytes()).statement.sha256 == model.sha256
 
 
 def test_strangers_and_wrong_hashes_sign_nothing(operators: Operators) -> None:

@@ -15,7 +15,7 @@ from model_samples import REASON, TODAY, Operators, small
 from safeborders_fed.coordinator import models
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.models import NodeModels
+from safeborders_fed.node.models import Known, NodeModels, Unusable
 from safeborders_fed.study import canonical, model_file, model_statement
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.model_statement import Statement
@@ -35,6 +35,10 @@ def _node(operators: Operators, tmp_path: Path, *, needed: int = 2) -> NodeModel
     home = tmp_path / "node"
     home.mkdir(exist_ok=True)
     return NodeModels(home, (operators.public("Ana"), operators.public("Bo")), needed)
+
+
+def _kept(node: NodeModels) -> list[str]:
+    return [str(known.model.head.id) for known in node.known() if isinstance(known, Known)]
 
 
 def _withdraw(operators: Operators, model: str) -> Path:
@@ -67,7 +71,7 @@ def test_a_released_model_is_accepted_and_used(operators: Operators, node: NodeM
     accepted = node.accept(operators.release())
     assert (accepted.action, str(accepted.id), accepted.reason) == ("release", "detection-1", REASON)
     assert node.for_use(None).model.sha256 == accepted.sha256
-    assert [str(known.model.head.id) for known in node.known()] == ["detection-1"]
+    assert _kept(node) == ["detection-1"]
 
 
 def test_the_statement_may_be_named_instead_and_twice_is_once(operators: Operators, node: NodeModels) -> None:
@@ -223,7 +227,7 @@ def test_a_withdrawn_model_is_never_used_again(operators: Operators, node: NodeM
             action()
         assert found.value.code == "model-withdrawn"
         assert "It errs." in found.value.cause
-    assert [known.withdrawal for known in node.known()] == ["It errs."]
+    assert [known.withdrawal for known in node.known() if isinstance(known, Known)] == ["It errs."]
 
 
 def test_a_withdrawal_may_come_before_the_model(operators: Operators, node: NodeModels) -> None:
@@ -277,3 +281,77 @@ def test_without_enough_pinned_keys_no_model_is_trusted(
     with pytest.raises(ConfigurationError) as found:
         NodeModels(tmp_path, operators_pinned, needed)
     assert found.value.code == code
+
+
+def test_what_cannot_be_written_down_is_not_kept(
+    operators: Operators, node: NodeModels, tmp_path: Path
+) -> None:
+    def fail(_: object) -> None:
+        raise ConfigurationError("audit-log-unwritable", "the disk is full", "free space")
+
+    path = operators.release()
+    for file in (path, _withdraw(operators, "detection")):
+        with pytest.raises(ConfigurationError):
+            node.accept(file, fail)
+        assert not (tmp_path / "node" / "models").exists()
+
+
+@pytest.mark.parametrize("missing", ["detection-1.safetensors", "detection-1.release.json"])
+def test_half_a_model_is_passed_over_and_completed_later(
+    operators: Operators, node: NodeModels, tmp_path: Path, missing: str
+) -> None:
+    path, labour = operators.release(), operators.release(name="labour")
+    node.accept(path)
+    (tmp_path / "node" / "models" / missing).unlink()
+    node.accept(labour)
+    assert _kept(node) == ["labour-1"]
+    assert node.for_use(None).model.head.name == "labour"
+    node.accept(path)
+    assert _kept(node) == ["detection-1", "labour-1"]
+
+
+def test_the_model_is_written_after_its_release(
+    operators: Operators, node: NodeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(node, "_write", lambda name, _: written.append(name))
+    node.accept(operators.release())
+    assert written == ["detection-1.release.json", "detection-1.safetensors"]
+
+
+@pytest.mark.parametrize("file", ["detection-1.safetensors", "detection-1.release.json"])
+def test_a_damaged_model_is_shown_among_the_others_and_replaced_by_the_good_file(
+    operators: Operators, node: NodeModels, tmp_path: Path, file: str
+) -> None:
+    path = operators.release()
+    node.accept(path)
+    node.accept(operators.release(name="labour"))
+    kept = tmp_path / "node" / "models" / file
+    kept.write_bytes(kept.read_bytes()[:-1] + b"\x01")
+    damaged = node.known()[0]
+    assert isinstance(damaged, Unusable)
+    assert (str(damaged.id), damaged.damaged) == ("detection-1", True)
+    assert _kept(node) == ["labour-1"]
+    with pytest.raises(PeerError):
+        node.for_use("detection")
+    node.accept(path)
+    assert _kept(node) == ["detection-1", "labour-1"]
+
+
+def test_a_model_whose_key_is_unpinned_is_not_called_damaged(
+    operators: Operators, node: NodeModels, tmp_path: Path
+) -> None:
+    node.accept(operators.release())
+    changed = NodeModels(tmp_path / "node", (public_hex(Ed25519PrivateKey.generate()),), 1)
+    (found,) = changed.known()
+    assert isinstance(found, Unusable)
+    assert (found.damaged, found.error.code) == (False, "wrong-operator")
+
+
+def test_a_directory_that_cannot_be_written_to_is_no_defect(
+    operators: Operators, node: NodeModels, tmp_path: Path
+) -> None:
+    (tmp_path / "node" / "models").write_bytes(b"")
+    with pytest.raises(ConfigurationError) as found:
+        node.accept(operators.release())
+    assert found.value.code == "node-unwritable"

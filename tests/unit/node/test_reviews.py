@@ -17,9 +17,10 @@ from safeborders_fed.cases.mapping import parse_mapping
 from safeborders_fed.cases.sealing import Sealer
 from safeborders_fed.errors import ConfigurationError, DataError, UsageError
 from safeborders_fed.node import review_list
+from safeborders_fed.node.list_files import read_verdicts
 from safeborders_fed.node.review_list import ReviewList
 from safeborders_fed.node.reviews import Reviews, Wanted
-from safeborders_fed.node.score_session import read_verdicts, record_verdicts, score_file, summarise
+from safeborders_fed.node.score_session import record_verdicts, score_file, summarise
 from safeborders_fed.node.settings import NodeSettings
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

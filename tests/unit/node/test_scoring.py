@@ -23,43 +23,20 @@ from safeborders_fed.cases.mapping import Mapping, parse_mapping
 from safeborders_fed.cases.rejection import Reason
 from safeborders_fed.errors import DataError, PeerError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import review_list, score_words, scoring
+from safeborders_fed.node import list_files, review_list, score_words, scoring
 from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.referrals import MOST_ROWS, read_referrals
 from safeborders_fed.node.review_list import Entry
 from safeborders_fed.node.score_session import score_file
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.privacy.products import Indicators
-from safeborders_fed.study import model_file
 from safeborders_fed.study.key_files import load_key
-from safeborders_fed.study.model_file import Head, Model
+from safeborders_fed.study.model_file import Model
 
 NODE = tuple[NodeSettings, model_samples.Operators]
 
 
-def _model(**changes: Any) -> Model:
-    """The small model; keyword arguments replace parameters, ``facts`` and ``arrays``."""
-    facts, arrays = changes.pop("facts", {}), changes.pop("arrays", {})
-    made = model_samples.manifest(**changes)
-    release = model_samples.train(made, analysis_table(400, 1))
-    head = Head(
-        schema_version=1,
-        kind=release.kind,
-        name="detection",
-        version=1,
-        study=made.id,
-        manifest_hash=made.hash(),
-        facts=release.facts | facts,
-        parameters=made.parameters,
-        contract_version="1",
-        software_version="0.1.0",
-        created=model_samples.TODAY,
-        card_hash=None,
-    )
-    return model_file.read(model_file.write(head, release.arrays | arrays))
-
-
-MODEL = _model()
+MODEL = model_samples.model()
 VICTIMS = merge(analysis_table(200, 9), scoring.needed_fields(MODEL))
 
 
@@ -68,7 +45,7 @@ def _fields(model: Model) -> list[Any]:
 
 
 def test_scores_are_the_calibrated_margins_of_the_model() -> None:
-    model = _model(facts={"calibration": {"slope": 0.5, "intercept": -1.0}})
+    model = model_samples.model(facts={"calibration": {"slope": 0.5, "intercept": -1.0}})
     scores = scoring.score(model, VICTIMS)
     x = Indicators(design(VICTIMS, _fields(model)))
     margins = model.analysis.learner.margins(model.arrays, x)
@@ -121,13 +98,13 @@ def test_bands_compare_with_the_average_of_the_training() -> None:
     odds = 200 / 800
     for factor, band in ((0.1, 0), (0.5, 1), (1.0, 2), (2.0, 3), (9.0, 4)):
         facts["calibration"] = {"slope": 0.0, "intercept": float(np.log(odds * factor))}
-        scores = scoring.score(_model(facts=facts), VICTIMS)
+        scores = scoring.score(model_samples.model(facts=facts), VICTIMS)
         assert (scores.band == band).all()
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (-40, -3), (10, 50), (1000, 0)])
 def test_noisy_counts_of_any_size_give_finite_bands(counts: tuple[int, int]) -> None:
-    model = _model(facts={"labelled_noisy": counts[0], "positives_noisy": counts[1]})
+    model = model_samples.model(facts={"labelled_noisy": counts[0], "positives_noisy": counts[1]})
     assert 0 <= scoring.average(model) <= 1
     scores = scoring.score(model, VICTIMS)
     assert set(scores.band.tolist()) <= set(range(5))
@@ -231,7 +208,7 @@ def test_each_label_has_words(target: str, words: str) -> None:
 
 
 def test_a_model_that_overflows_is_refused() -> None:
-    model = _model(facts={"calibration": {"slope": 1e308, "intercept": 0.0}})
+    model = model_samples.model(facts={"calibration": {"slope": 1e308, "intercept": 0.0}})
     with pytest.raises(RefusedError) as found:
         scoring.score(model, VICTIMS)
     assert found.value.code == "model-not-usable"
@@ -400,7 +377,7 @@ def test_every_form_of_the_list_carries_the_reminder(node: NODE, tmp_path: Path)
 
 
 def test_a_model_for_minors_scores_minors_only_and_loses_nobody(node: NODE, tmp_path: Path) -> None:
-    model = _model(population="minors")
+    model = model_samples.model(population="minors", facts=model_samples.KNOWN)
     rows = [
         [*row[:4], age, *row[5:]] for row, age in zip(samples.rows(4), ("12", "30", "", "17"), strict=True)
     ]
@@ -411,20 +388,21 @@ def test_a_model_for_minors_scores_minors_only_and_loses_nobody(node: NODE, tmp_
     scored = {entry.person: entry.band != review_list.NOT_SCORED for entry in review.entries}
     assert scored == {"P-00001": True, "P-00002": False, "P-00003": False, "P-00004": True}
     assert [entry.chance == "" for entry in review.entries] == [False, False, True, True]
+    assert [entry.band == review_list.NOT_SCORED for entry in review.entries] == [False, False, True, True]
     assert "minors" in review.entries[-1].record
 
 
 def test_files_are_new_and_for_their_owner_only(node: NODE, tmp_path: Path) -> None:
     review = _score(node[0], samples.write(tmp_path / "r.csv", samples.rows(3)))
     for name in ("list.csv", "list.json"):
-        review_list.check_new(tmp_path / name)
-        review_list.write(review, tmp_path / name)
+        with list_files.new_file(tmp_path / name) as file:
+            file.write(review)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-        with pytest.raises(UsageError) as found:
-            review_list.check_new(tmp_path / name)
+        with pytest.raises(UsageError) as found, list_files.new_file(tmp_path / name):
+            pass
         assert found.value.code == "out-exists"
-    with pytest.raises(UsageError):
-        review_list.check_new(tmp_path / "list.xlsx")
+    with pytest.raises(UsageError), list_files.new_file(tmp_path / "list.xlsx"):
+        pass
     content = json.loads((tmp_path / "list.json").read_text(encoding="utf-8"))
     assert len(content["referrals"]) == 3
 
@@ -439,7 +417,7 @@ def test_no_cell_is_run_by_a_spreadsheet(node: NODE, tmp_path: Path) -> None:
 
 
 def test_a_reader_is_told_when_scores_say_nothing() -> None:
-    silent = _model(facts={"calibration": {"slope": 0.0, "intercept": 0.1}})
-    unmeasured = _model(facts={"calibration": None})
-    assert "no relation" in " ".join(review_list._context(silent))
-    assert "no calibration" in " ".join(review_list._context(unmeasured))
+    silent = model_samples.model(facts={"calibration": {"slope": 0.0, "intercept": 0.1}})
+    unmeasured = model_samples.model(facts={"calibration": None})
+    assert "no relation" in " ".join(review_list._context(silent, 0, None))
+    assert "no calibration" in " ".join(review_list._context(unmeasured, 0, None))

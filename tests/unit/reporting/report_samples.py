@@ -207,7 +207,7 @@ def accuracy(**changes: Any) -> Accuracy:
     )
     chances = (0.04, 0.11, 0.22, 0.38, 0.57, 0.83)
     sample = Accuracy(
-        overall=_group("All held-out victims", 2_412, 0.872, 0.036),
+        overall=_group("All held-out persons", 2_412, 0.872, 0.036),
         groups={
             "Sex": (
                 _group("Female", 1_420, 0.881, 0.048),
@@ -227,6 +227,11 @@ def accuracy(**changes: Any) -> Accuracy:
         ),
     )
     return replace(sample, **changes)
+
+
+def accuracy_of(auc: float | None, margin: float | None) -> Accuracy:
+    """An evaluation with that area over all held-out persons."""
+    return accuracy(overall=_group("All held-out persons", 2_412, auc, margin))
 
 
 def card(**changes: Any) -> ModelCardFacts:

@@ -108,7 +108,7 @@ def test_every_summary_of_an_evaluation_becomes_facts() -> None:
         assert list(found.groups) == ["Sex", "Age", "Citizenship", "State"]
         assert [group.name for group in found.groups["State"]] == ["BG", "RO"]
         assert len(found.points) == evaluation.BINS
-        assert found.overall.name == "All held-out victims"
+        assert found.overall.name == "All held-out persons"
         assert (found.overall.auc is not None) or level < 100
 
 

@@ -10,6 +10,7 @@ import report_samples
 
 from safeborders_fed.errors import ConfigurationError, DefectError
 from safeborders_fed.reporting import card_sections
+from safeborders_fed.reporting.accuracy import UNKNOWN
 from safeborders_fed.reporting.card import card, render_card
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
@@ -88,11 +89,37 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
         "No attack on membership was run",
     ):
         assert wanted in text
-    assert "Training victims" not in text
+    assert "Persons trained on" not in text
     bare = report_samples.accuracy(groups={})
     assert "accuracy by sex, age, citizenship and state was not measured" in text_of(
         report_samples.card(accuracy=bare)
     )
+
+
+@pytest.mark.parametrize("measured", [None, (None, None), (0.55, 0.06)])
+def test_an_unknown_accuracy_is_a_warning_above_all_sections(
+    measured: tuple[float | None, float | None] | None, markup: str
+) -> None:
+    accuracy = None if measured is None else report_samples.accuracy_of(*measured)
+    made = card(report_samples.card(accuracy=accuracy))
+    assert made["warnings"] == [UNKNOWN]
+    page = render_card(made)
+    assert 0 < page.index('aria-label="Warning"') < page.index(UNKNOWN) < page.index("<main")
+    assert "Warning" not in markup
+    assert card(report_samples.card())["warnings"] == []
+
+
+def test_an_area_that_is_missing_is_said_in_words(markup: str) -> None:
+    table = next(
+        entry
+        for section in card(report_samples.card())["sections"]
+        for entry in section["tables"]
+        if entry["id"] == "card-accuracy"
+    )
+    areas = [row[3] for row in table["rows"]]
+    assert areas.count("too little data") == 3
+    assert ":" not in areas
+    assert "too little data: no area can be told from the noise" in markup
 
 
 def test_a_model_that_started_from_another_names_it() -> None:

@@ -143,7 +143,7 @@ def test_delta_in_words(delta: float, text: str) -> None:
 
 
 def test_areas_have_three_decimals_and_a_mark_when_missing() -> None:
-    assert (auc_text(0.88412), auc_text(1.0), auc_text(None)) == ("0.884", "1.000", ":")
+    assert (auc_text(0.88412), auc_text(1.0), auc_text(None)) == ("0.884", "1.000", "too little data")
     assert auc_difference(0.8903, 0.8841) == "+0.006"
     assert auc_difference(0.7, 0.8841) == "\u22120.184"
     assert auc_difference(None, 0.8) == ":"

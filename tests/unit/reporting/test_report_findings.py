@@ -54,6 +54,37 @@ def test_one_year_alone_has_no_change() -> None:
     assert "Between" not in sentences(published)
 
 
+def test_the_total_says_whom_it_leaves_out() -> None:
+    published = publish(report_samples.trend_tables())
+    total = published.of().text.replace("\u00a0", " ")
+    assert (
+        f"The files of the 8 nodes hold {total} victims, persons found not to be victims left out, all years"
+        " together." in sentences(published)
+    )
+
+
+UNKNOWN = "The private evaluation could not tell whether the model ranks better than chance."
+
+
+@pytest.mark.parametrize(
+    ("area", "known"),
+    [((0.8, 0.1), True), ((0.6, 0.1), False), ((0.45, 0.2), False), ((None, None), False), (None, False)],
+)
+def test_an_unknown_accuracy_is_a_key_finding(
+    area: tuple[float | None, float | None] | None, *, known: bool
+) -> None:
+    measured = None if area is None else report_samples.accuracy_of(*area)
+    published = publish(report_samples.trend_tables())
+    text = sentences(published, card=report_samples.card(accuracy=measured))
+    assert (UNKNOWN in text) is not known
+    shown = area is not None and area[0] is not None
+    assert ("ranks all held-out persons with an area" in text) is shown
+
+
+def test_without_a_model_nothing_is_said_of_its_accuracy() -> None:
+    assert UNKNOWN not in sentences(publish(report_samples.trend_tables()), card=None)
+
+
 def test_detection_names_what_it_was_measured_on_and_both_rivals() -> None:
     text = sentences(publish(report_samples.trend_tables()))
     assert "On 2,412 held-out records" in text

@@ -9,7 +9,7 @@ import pytest
 import report_samples
 
 from safeborders_fed.reporting import findings, model_charts, tables
-from safeborders_fed.reporting.accuracy import Estimate
+from safeborders_fed.reporting.accuracy import UNKNOWN, Estimate
 from safeborders_fed.reporting.figures import area_text, chance_text, count_of, publish
 from safeborders_fed.reporting.model import Report
 from safeborders_fed.reporting.report import render
@@ -144,6 +144,33 @@ def test_a_card_without_accuracy_says_so() -> None:
     page = render(report_samples.report(card=card))
     assert "Accuracy was not measured by a private evaluation." in page
     assert "give away who trained" not in page
+
+
+def test_the_section_on_the_model_names_its_hash_and_warns_of_an_unknown_accuracy() -> None:
+    page = render(report_samples.report())
+    assert f"<dt>Model arrays (SHA-256)</dt><dd>{report_samples.card().model_hash}</dd>" in page
+    assert "Model file" not in page
+    assert 'aria-label="Warning"' not in page
+    unsure = report_samples.card(accuracy=report_samples.accuracy_of(0.55, 0.06))
+    section = render(report_samples.report(card=unsure)).partition('<h2 id="card">')[2]
+    assert section.index(UNKNOWN) < section.index("<dl>")
+
+
+def test_persons_are_called_so_where_not_all_are_victims() -> None:
+    page = render(report_samples.report())
+    assert "eld-out victims" not in page
+    assert "All held-out persons" in page
+    nodes = page.partition('<h2 id="nodes">')[2].partition("</table>")[0]
+    assert '<th scope="col">Persons on file</th>' in nodes
+    assert "persons found not to be victims count as well" in nodes
+
+
+def test_an_area_that_is_missing_is_said_in_words_that_the_symbols_explain() -> None:
+    page = render(report_samples.report())
+    assert "<td>too little data</td>" in page.partition('id="models-table"')[2].partition("</table>")[0]
+    assert "<td>too little data</td>" in page.partition('id="own-table"')[2].partition("</table>")[0]
+    assert "<td>too little data</td>" in page.partition('id="groups-table"')[2].partition("</table>")[0]
+    assert "<dt>Too little data</dt>" in page.partition('<h2 id="symbols">')[2]
 
 
 def test_in_real_data_no_truth_is_shown_beside_the_types() -> None:
