@@ -27,7 +27,7 @@ summary = json.loads((Path(os.environ.get("SAFEBORDERS_DEMO", "demo")) / "summar
 print(pd.Series(summary["study"]).to_string())
 
 # %% [markdown]
-# ## Detection: area under the ROC curve on held-out victims
+# ## Detection: area under the ROC curve on held-out persons
 # `alone` is a node's own model without privacy; what `federated` lacks against the pooled model is the
 # price of privacy.
 

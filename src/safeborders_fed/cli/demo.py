@@ -109,7 +109,7 @@ def _text(summary: dict[str, Any], out: Path) -> str:
     reasons = "".join(f"\n{node}: no model alone, {why}" for node, why in area["alone_reasons"].items())
     return (
         f"{output.table(header, rows)}{reasons}\n\n"
-        f"Label {summary['target']}, area under the ROC curve on {area['held_out']:,} held-out victims:\n"
+        f"Label {summary['target']}, area under the ROC curve on {area['held_out']:,} held-out persons:\n"
         f"  federated {_figure(area['federated'])} · pooled without privacy "
         f"{_figure(area['pooled_without_privacy'])} · best possible {_figure(area['bayes_optimum'])}\n"
         f"Privacy spent: epsilon {study['epsilon']:.2f} of {study['budget_epsilon']:g} at delta "

@@ -96,7 +96,7 @@ def score_file(
             "give --by and --purpose",
         )
     chosen = open_models(settings).for_use(model).model
-    store = settings.open_store()
+    store = _store(settings)
     with _audit_log(settings) as log:
         referrals = read_referrals(path, mapping, store.keys, needed_fields(chosen))
         kept = _keep_rejected(referrals, rejected_file, store)
@@ -127,7 +127,7 @@ def record_verdicts(settings: NodeSettings, wanted: list[Wanted], *, by: str) ->
         ConfigurationError: As CaseStore.open, AuditLog and Reviews.
         UsageError: ``bad-audit-entry``, for a name that is empty or too long.
     """
-    reviews = _reviews(settings, settings.open_store())
+    reviews = _reviews(settings, _store(settings))
     reviews.check(wanted)
     with _audit_log(settings) as log:
         log.append(
@@ -138,7 +138,18 @@ def record_verdicts(settings: NodeSettings, wanted: list[Wanted], *, by: str) ->
 
 def summarise(settings: NodeSettings) -> tuple[BandSummary, ...]:
     """Agreement by model and band. For this node's own people: it is case data. Raises as Reviews."""
-    return _reviews(settings, settings.open_store()).summary()
+    return _reviews(settings, _store(settings)).summary()
+
+
+def _store(settings: NodeSettings) -> CaseStore:
+    try:
+        return settings.open_store()
+    except OSError as error:
+        raise ConfigurationError(
+            "node-unwritable",
+            f"the case store of {settings.home} cannot be opened: {error.strerror}",
+            "free space on the disk, or mend the rights of the node's directory; it must not be read-only",
+        ) from error
 
 
 def _is_text(text: str) -> bool:

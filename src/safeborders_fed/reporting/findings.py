@@ -126,6 +126,9 @@ def _detection_findings(detection: Detection) -> Iterator[str]:
 
 
 def _type_findings(typologies: Typologies) -> Iterator[str]:
+    if not typologies.types:
+        yield "No type of how the crime is done stands out from the noise."
+        return
     for entry in typologies.types:
         if len(entry.occurs_in) < 2:
             continue

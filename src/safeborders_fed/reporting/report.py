@@ -99,7 +99,7 @@ def _details(report: Report) -> dict[str, Any]:
     found: dict[str, Any] = {"not_for": card_sections.NOT_FOR}
     if report.card is not None:
         found["warnings"] = [] if report.card.accuracy_known else [UNKNOWN]
-    if report.typologies is not None:
+    if report.typologies is not None and report.typologies.types:
         found["states_chart"] = model_charts.states_chart(report.typologies, name="type-states")
         found["type_years_chart"] = model_charts.type_years_chart(report.typologies, name="type-years")
         found["type_tables"] = tables.type_tables(report.typologies)

@@ -87,8 +87,6 @@ class Typologies:
     adjusted_rand_pooled: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.types:
-            raise refuse("a typology without types")
         for entry in self.types:
             if set(entry.by_state) != set(self.states) or set(entry.by_year) != set(self.years):
                 raise refuse(f"type {entry.name!r} does not have one number for each state and year")

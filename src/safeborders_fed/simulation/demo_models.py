@@ -100,6 +100,7 @@ def release_model(result: Result, card: dict[str, Any], today: datetime) -> Mode
             key=load_key(path),
             today=today.date(),
             reason=None if place else _REASON,
+            although_unknown=True,  # a small demonstration may not tell; card and report say so
         )
     for node in result.nodes:
         pin_operators(result.options.out / "nodes" / node.name / SETTINGS_FILE, home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from safeborders_fed.node.list_files import new_file, read_verdicts
 from safeborders_fed.node.referrals import read_referrals
 from safeborders_fed.node.review_list import ReviewList
 from safeborders_fed.node.reviews import Wanted
-from safeborders_fed.node.score_session import accept_model, score_file, summarise
+from safeborders_fed.node.score_session import accept_model, record_verdicts, score_file, summarise
 from safeborders_fed.node.settings import NodeSettings
 
 EVALUATION = "evaluation"
@@ -272,3 +273,21 @@ def test_rejected_rows_that_cannot_be_kept_are_no_defect(settings: NodeSettings,
         with pytest.raises(ConfigurationError) as found:
             score_file(settings, path, mapping, by="Dana", purpose="A test", rejected_file=tmp_path / name)
         assert found.value.code == "quarantine-unwritable"
+
+
+def test_a_read_only_file_system_is_no_defect(
+    settings: NodeSettings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: NodeSettings) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(NodeSettings, "open_store", fail)
+    mapping = parse_mapping(samples.MAPPING, "referrals.toml")
+    for action in (
+        lambda: score_file(settings, path, mapping, by="Dana", purpose="A test"),
+        lambda: summarise(settings),
+        lambda: record_verdicts(settings, [Wanted("7QK2M9XD-001", "agree")], by="Emil"),
+    ):
+        with pytest.raises(ConfigurationError, match="Read-only") as found:
+            action()
+        assert found.value.code == "node-unwritable"

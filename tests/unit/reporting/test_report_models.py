@@ -13,6 +13,7 @@ from safeborders_fed.reporting.accuracy import UNKNOWN, Estimate
 from safeborders_fed.reporting.figures import area_text, chance_text, count_of, publish
 from safeborders_fed.reporting.model import Report
 from safeborders_fed.reporting.report import render
+from safeborders_fed.reporting.typologies import Typologies
 
 GAP = "\u00a0±\u00a0"
 
@@ -178,3 +179,10 @@ def test_in_real_data_no_truth_is_shown_beside_the_types() -> None:
     page = render(report_samples.report(typologies=types))
     assert "Beside the truth" not in page
     assert "Planted way" not in page
+
+
+def test_a_study_that_found_no_type_says_so() -> None:
+    page = render(report_samples.report(typologies=Typologies((), (), ())))
+    assert "No type stands out from the noise" in page
+    assert "No type of how the crime is done stands out from the noise." in page
+    assert "Where each type occurs" not in page
