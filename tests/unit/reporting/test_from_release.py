@@ -84,7 +84,6 @@ def test_a_value_that_the_contract_does_not_know_is_named() -> None:
 @pytest.mark.parametrize(
     "classes",
     [
-        [],
         [typology(), typology(name="T2", by_state={"BG": [1.0, 1.0]}, occurs_in=[])],
         [typology(occurs_in=["FI"])],
         [typology(share=1.2)],
