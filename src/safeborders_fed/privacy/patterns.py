@@ -12,7 +12,7 @@ to the last bit: floats add such numbers up exactly in any order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,13 @@ class Patterns:
             blocks.append(ones[shown][:, columns])
             positions.append(start + codes)
             start += len(shown)
-        self._what = csr_array(block_diag(blocks, format="csr"), dtype=np.float64)
+        self._what: Any = csr_array(block_diag(blocks, format="csr"), dtype=np.float64)
         shows = np.stack(positions, axis=1)
         data = (np.diff(self._what.indptr) > 0)[shows]
         data[:, 0] = True  # so that each victim shows exactly one pattern of the first group
         self._first_group = blocks[0].shape[0]
         starts = np.arange(0, shows.size + 1, shows.shape[1])
-        self._which = csr_array(
+        self._which: Any = csr_array(
             (data.ravel().astype(np.float64), shows.ravel(), starts), shape=(len(shows), start)
         )
         self._which.eliminate_zeros()

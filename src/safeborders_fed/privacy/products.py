@@ -14,7 +14,7 @@ A ``Factor`` is the left side; ``BoundedSumBuilder.add_products`` checks and add
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +87,13 @@ class Indicators:
     """
 
     def __init__(self, ones: NDArray[np.generic] | csr_array) -> None:
-        matrix = csr_array(ones, dtype=np.int64)
+        # The stubs do not follow what sparse arrays do in arithmetic, hence Any.
+        matrix: Any = csr_array(cast("Any", ones), dtype=np.int64)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         if matrix.nnz and not (matrix.data == 1).all():
             raise DefectError("not-indicators", "a row of indicators holds another value", "report this")
-        self.matrix = matrix
+        self.matrix: Any = matrix
         self._packed: Patterns | None = None
 
     @cached_property
