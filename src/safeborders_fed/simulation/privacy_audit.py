@@ -220,8 +220,10 @@ def judge(view: View) -> Finding:
     streams = [evidence.stream(canary.node) for canary in view.canaries]
     ratio = np.array([[_limits(ratios[stream, stage]) for stage in stages] for stream in streams])
     charged = np.array([[evidence.charged[canary.node, s] for s in stages] for canary in view.canaries])
-    with np.errstate(divide="ignore"):  # no noise at all costs infinitely much
-        costs = evidence.costs[:, :, None] / ratio  # (canaries, stages, (estimate, low, high))
+    added = evidence.costs[:, :, None]
+    with np.errstate(divide="ignore", invalid="ignore"):  # no noise at all costs infinitely much
+        # Who adds nothing to a stage (held out, or not) loses nothing there, whatever its noise.
+        costs = np.where(added > 0, added / ratio, 0.0)  # (canaries, stages, (estimate, low, high))
     found = []
     for at, stage in enumerate(stages):
         worst = _worst(costs[:, at], charged[:, at])
