@@ -53,6 +53,7 @@ SEXES: Final = ("Female", "Male", "Other or not known")
 AGES: Final = ("Minors", "Adults", NOT_KNOWN)
 CITIZENSHIPS: Final = ("Own country", "Other EU country", "Country outside the EU", NOT_KNOWN)
 
+_CHANCE: Final = 0.5
 _OVERALL: Final = "overall"
 _FIELDS: Final[dict[Partition, tuple[str, ...]]] = {
     "sex": ("sex",),
@@ -129,6 +130,15 @@ class Layout:
         starts = np.cumsum([0, *(math.prod(shape) for shape in self.shapes)])[:-1]
         found: NDArray[np.int64] = starts[None, :] + ((groups * 2 + target[:, None]) * BINS + bins[:, None])
         return found
+
+
+def beyond_chance(auc: Any, margin: Any) -> bool:
+    """Whether an area is known, and its 95% interval lies above that of guessing.
+
+    Whatever is no number, as facts of a file from elsewhere may be, is not known.
+    """
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (auc, margin))
+    return numbers and bool(auc - margin > _CHANCE)
 
 
 def layout(partitions: Sequence[str], states: Sequence[str]) -> Layout:

@@ -95,7 +95,7 @@ def models_list(home: Home, as_json: Json = False) -> None:
 def models_show(model: ModelName, home: Home, as_json: Json = False) -> None:
     """Show all that a model file says of itself, and the hash that operators sign."""
     from safeborders_fed.coordinator.home import CoordinatorHome
-    from safeborders_fed.coordinator.models import accuracy_known, find
+    from safeborders_fed.coordinator.models import find
 
     coordinator = CoordinatorHome.load(home)
     found = find(coordinator, model)
@@ -103,7 +103,7 @@ def models_show(model: ModelName, home: Home, as_json: Json = False) -> None:
         "parameters": found.model.head.parameters,
         "facts": found.model.head.facts,
         "card_sha256": found.model.head.card_hash,
-        "accuracy_known": accuracy_known(found.model),
+        "accuracy_known": found.model.accuracy_known,
     }
     output.result(content, _text(found, coordinator.release_signatures), as_json=as_json)
 
@@ -239,7 +239,6 @@ def _count(value: float, error: float) -> str:
 
 
 def _accuracy(model: Model) -> str:
-    from safeborders_fed.coordinator.models import accuracy_known
     from safeborders_fed.reporting.accuracy import UNKNOWN
 
     evaluation = model.head.facts.get("evaluation")
@@ -255,4 +254,4 @@ def _accuracy(model: Model) -> str:
             else f"area under the ROC curve {overall['auc']:.3f} ± {overall['margin']:.3f}"
         )
         text = f"{area}; on {victims} held-out persons, {positives} of them with the label"
-    return text if accuracy_known(model) else f"{text}. {UNKNOWN}"
+    return text if model.accuracy_known else f"{text}. {UNKNOWN}"

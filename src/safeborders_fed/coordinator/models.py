@@ -32,7 +32,6 @@ from safeborders_fed.study.model_statement import Action, SignedStatement, State
 
 CARD_SUFFIX: Final = ".card.json"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_CHANCE: Final = 0.5
 Status = Literal["candidate", "released", "withdrawn"]
 
 
@@ -185,7 +184,7 @@ def release(
         key: Their key.
         today: UTC.
         reason: What it is released for. The first operator gives it; the others sign the same.
-        although_unknown: Whether to release it although ``accuracy_known`` does not hold.
+        although_unknown: Whether to release it although ``Model.accuracy_known`` does not hold.
 
     Raises:
         RefusedError: ``not-an-operator``, ``not-your-key``, ``another-hash``, ``model-withdrawn``,
@@ -216,14 +215,6 @@ def release(
     missing = max(0, home.release_signatures - counted)
     files = () if missing else _hand_out(home, found.model.head.id, "release")
     return Signed(tuple(entry.by for entry in signed.signatures), missing, files)
-
-
-def accuracy_known(model: Model) -> bool:
-    """Whether the study's evaluation says, with its margin, that the model ranks better than chance."""
-    evaluation = model.head.facts.get("evaluation")
-    overall = {} if evaluation is None else evaluation["overall"]
-    auc, margin = overall.get("auc"), overall.get("margin")
-    return auc is not None and margin is not None and bool(auc - margin > _CHANCE)
 
 
 def withdraw(
@@ -293,7 +284,7 @@ def _new_statement(model: Model, action: Action, today: date, reason: str | None
 
 
 def _require_accuracy(model: Model) -> None:
-    if not accuracy_known(model):
+    if not model.accuracy_known:
         raise RefusedError(
             "accuracy-unknown",
             f"the private evaluation could not tell whether model {model.head.id} ranks better than chance",

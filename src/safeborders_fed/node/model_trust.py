@@ -14,19 +14,8 @@ RANK_NOT_KNOWN: Final = "! It is not known whether this model ranks better than 
 AVERAGE_NOT_KNOWN: Final = (
     "! The average of the labelled victims is not known: scores are in order, and not compared with it."
 )
-_GUESSING: Final = 0.5
 _DEVIATIONS: Final = 3.0
 """Standard deviations of the noise that a count must exceed."""
-
-
-def ranks_better_than_chance(model: Model) -> bool:
-    """Whether the study showed it: an area under the curve above one half by more than its margin."""
-    evaluation = model.head.facts.get("evaluation")
-    overall = evaluation.get("overall") if isinstance(evaluation, dict) else None
-    if not isinstance(overall, dict):
-        return False
-    # A comparison with what is not a number is false.
-    return _number(overall.get("auc")) - _number(overall.get("margin")) > _GUESSING
 
 
 def average_is_known(model: Model) -> bool:

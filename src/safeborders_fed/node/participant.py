@@ -226,9 +226,8 @@ class Participant:
                 return study.analysis.contribute(
                     study.prepared, stage, request.broadcast, manifest.max_victims
                 )
-            except Exception:
-                # If it depended on the cases whether an answer comes, each failure would be an exact answer
-                # for free. So the attempt is charged and answered with nobody in it.
+            except Exception:  # whether an answer comes must not depend on the cases (ADR 13)
+                # Each refusal would be an exact answer for free, so the attempt is charged like any other.
                 LOG.exception("defect: nobody counted in round %d of %s", request.round, manifest.id)
                 nobody = BoundedSumBuilder(
                     dimension=stage.dimension, bound=stage.bound, max_victims=manifest.max_victims

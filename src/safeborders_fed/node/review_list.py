@@ -192,7 +192,7 @@ def _bands(model: Model, scores: scoring.Scores) -> list[str]:
 
 
 def _chances(model: Model, scores: scoring.Scores) -> list[str]:
-    if not model_trust.ranks_better_than_chance(model):
+    if not model.accuracy_known:
         return [""] * len(scores.chance)
     return score_words.chance_texts(scores.chance)
 
@@ -206,7 +206,7 @@ def _records(model: Model, scores: scoring.Scores, unknown: list[score_words.Tex
 
 
 def _context(model: Model, rejected: int, rejected_file: Path | None) -> tuple[str, ...]:
-    lines = [] if model_trust.ranks_better_than_chance(model) else [model_trust.RANK_NOT_KNOWN]
+    lines = [] if model.accuracy_known else [model_trust.RANK_NOT_KNOWN]
     if rejected:
         lines.append(_missing_rows(rejected, rejected_file))
     if model_trust.average_is_known(model):

@@ -13,14 +13,8 @@ from typing import Final
 
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
 
-CHANCE: Final = 0.5
 UNKNOWN: Final = "The private evaluation could not tell whether the model ranks better than chance."
-"""What is said of a model for which ``beyond_chance`` does not hold."""
-
-
-def beyond_chance(auc: float | None, margin: float | None) -> bool:
-    """Whether an area is known, and its 95% interval lies above that of guessing."""
-    return auc is not None and margin is not None and auc - margin > CHANCE
+"""What is said of a model for which ``analyses.evaluation.beyond_chance`` does not hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from safeborders_fed.reporting.accuracy import Accuracy, Estimate, beyond_chance
+from safeborders_fed.analyses.evaluation import beyond_chance
+from safeborders_fed.reporting.accuracy import Accuracy, Estimate
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
 
 

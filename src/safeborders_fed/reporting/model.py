@@ -3,7 +3,8 @@
 Guarantees:
 
 - Plain, frozen facts. Nothing here reads a file or a clock, and nothing else of the project is needed but
-  its errors, so that every sentence and number of the page can be traced to one field below.
+  its errors and the rule for a known accuracy (``analyses.evaluation.beyond_chance``), so that every sentence
+  and number of the page can be traced to one field below.
 - Facts that contradict themselves (a value that is not finite, a negative standard error, a table with a
   hole or with two values for one cell) are refused when they are put together, not when they are drawn.
 """

@@ -27,6 +27,7 @@ from safetensors import numpy as safetensors
 
 from safeborders_fed.analyses.base import Arrays, Release
 from safeborders_fed.analyses.detection import Detection
+from safeborders_fed.analyses.evaluation import beyond_chance
 from safeborders_fed.analyses.registry import ANALYSES, build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.cases.encoding import bin_names
@@ -109,6 +110,13 @@ class Model:
     arrays: Arrays
     analysis: Detection[Any]
     sha256: str
+
+    @property
+    def accuracy_known(self) -> bool:
+        """Whether the study's evaluation says, with its margin, that the model ranks better than chance."""
+        evaluation = self.head.facts.get("evaluation")
+        overall = evaluation.get("overall") if isinstance(evaluation, dict) else None
+        return isinstance(overall, dict) and beyond_chance(overall.get("auc"), overall.get("margin"))
 
     @property
     def release(self) -> Release:

@@ -141,7 +141,7 @@ def test_a_model_that_may_be_no_better_than_chance_is_released_only_knowingly(
     measured = release.facts["evaluation"]
     evaluation = None if overall is None else {**measured, "overall": {**measured["overall"], **overall}}
     model = operators.store(release=replace(release, facts={**release.facts, "evaluation": evaluation}))
-    assert models.accuracy_known(model) is known
+    assert model.accuracy_known is known
     terms = {"sha256": model.sha256, "by": "Ana", "key": load_key(operators.keys["Ana"]), "today": TODAY}
     if known:
         assert models.release(operators.home, "detection", reason=REASON, **terms).signed == ("Ana",)
