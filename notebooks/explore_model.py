@@ -21,7 +21,7 @@ import pandas as pd
 
 from safeborders_fed.cases.encoding import bin_names
 from safeborders_fed.privacy.products import Indicators
-from safeborders_fed.reporting.accuracy import UNKNOWN, beyond_chance
+from safeborders_fed.reporting.accuracy import UNKNOWN
 from safeborders_fed.reporting.figures import TOO_LITTLE, count_of
 from safeborders_fed.study import model_file
 
@@ -76,8 +76,7 @@ else:
         }
     ).T
     print(accuracy.to_string())
-overall = {} if evaluation is None else evaluation["overall"]
-if not beyond_chance(overall.get("auc"), overall.get("margin")):
+if not model.accuracy_known:
     print(UNKNOWN)
 
 # %% [markdown]
