@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.federation import NOBODY, Federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.transport.pacing import at_once
@@ -113,9 +112,7 @@ class FlowerFederation:
         there = set(self._grid.get_node_ids())
         return frozenset(node for node, numbers in self._nodes.items() if there & set(numbers))
 
-    def ask(
-        self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = MappingProxyType({})
-    ) -> dict[str, bytes]:
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Sends each node its request; the replies by node, without those that failed or came too late.
 
         Args:
