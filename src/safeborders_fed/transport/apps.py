@@ -21,7 +21,7 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.transport.pacing import at_once
 
 LOG: Final = logging.getLogger(__name__)
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.15
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _SECONDS_TO_ASK_AGAIN: Final = 15.0
 _GRACE_SECONDS: Final = 5.0

@@ -27,8 +27,8 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.transport.bundle import bundle, bundle_hash
+from safeborders_fed.transport.status import write_json
 from safeborders_fed.transport.superlink import SuperLinkSettings
-from safeborders_fed.transport.supervisor import write_json
 
 NODES_FILE: Final = "nodes.json"
 Action = Literal["offer", "conduct"]

@@ -42,6 +42,7 @@ from safeborders_fed.transport.apps import FlowerFederation
 from safeborders_fed.transport.bundle import bundle_hash
 from safeborders_fed.transport.control import registered
 from safeborders_fed.transport.superlink import SuperLinkSettings
+from safeborders_fed.transport.supervisor import die_with
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.5
@@ -129,10 +130,12 @@ class Runner:
         )
 
     def _fork(self, token: str) -> None:
+        parent = os.getpid()
         if os.fork():
             return
         code = 1
         try:
+            die_with(parent)
             self._do(token)
             code = 0
         except BaseException:  # noqa: BLE001 - nothing may go on above this frame in a child

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import flwr.superlink.main  # noqa: F401 - SuperLink imports it late; a process forked from here has it
 from flwr.superlink.cli import flower_superlink
+
+from safeborders_fed.transport import lean
 
 DATABASE_FILE: Final = "superlink.sqlite"
 SECRET_FILE: Final = "secret"  # noqa: S105 - a file name
@@ -60,6 +61,7 @@ def prepare(settings: SuperLinkSettings) -> None:
 
 def serve(settings: SuperLinkSettings) -> None:
     """Runs SuperLink until the process is told to stop."""
+    lean.slim_down()
     os.umask(0o077)
     os.environ["FLWR_HOME"] = str(settings.directory / "flwr")
     sys.argv = [

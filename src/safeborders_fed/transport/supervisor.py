@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -28,12 +27,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
+from safeborders_fed.transport.status import STATUS_FILE, write_json
 
 LOG: Final = logging.getLogger(__name__)
-STATUS_FILE: Final = "status.json"
 LOG_DIRECTORY: Final = "logs"
 _PR_SET_PDEATHSIG: Final = 1
 _LARGEST_LOG: Final = 10 * 2**20
@@ -168,13 +167,6 @@ class Supervisor:
         write_json(self.directory / STATUS_FILE, content)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a small file as a whole."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
-
-
 class _only_one:  # noqa: N801 - used as a statement
     """Holds a lock in the directory: two services must not share it."""
 
@@ -198,11 +190,16 @@ class _only_one:  # noqa: N801 - used as a statement
         os.close(self._file)
 
 
-def _become(log: Path, parent: int) -> None:
-    """Makes a forked process a child of its own: log file, signals, death with the parent."""
+def die_with(parent: int) -> None:
+    """Has the kernel end this process when its parent ends, in whatever way."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # the parent died before the kernel was told
+
+
+def _become(log: Path, parent: int) -> None:
+    """Makes a forked process a child of its own: log file, signals, death with the parent."""
+    die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the supervisor
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
