@@ -7,6 +7,7 @@
 # coordinator's data, ledger, keys or settings, and no service.
 set -euo pipefail
 umask 022
+unset PYTHONPATH PYTHONHOME PYTHONSTARTUP # of whoever runs this: they are no part of the bundle
 export LC_ALL=C PATH="${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}"
 
 readonly MARKER=.safeborders-prefix

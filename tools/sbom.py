@@ -40,7 +40,7 @@ class Wheel:
     @property
     def reference(self) -> str:
         """Its package URL, without the build's local suffix: the registry knows none."""
-        return f"pkg:pypi/{self.name}@{self.version}"
+        return f"pkg:pypi/{self.name}@{self.version.partition('+')[0]}"
 
     @classmethod
     def read(cls, path: Path) -> Wheel:
