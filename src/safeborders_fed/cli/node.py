@@ -56,10 +56,11 @@ def init(
             "country": settings.country,
             "key_file": settings.key_path,
             "signing_key_file": settings.signing_key_path,
+            "transport_key_file": settings.transport_key_path,
         },
         f"The node for {settings.country} is in {settings.home}.\n"
-        f"Its secrets are in {settings.key_path}, its signing key in {settings.signing_key_path}: "
-        "back both up apart from the data.\n"
+        f"Its secrets are in {settings.key_path}, its signing key in {settings.signing_key_path}, its "
+        f"transport key in {settings.transport_key_path}: back them up apart from the data.\n"
         "Next: safeborders node mapping suggest FILE",
         as_json=as_json,
     )

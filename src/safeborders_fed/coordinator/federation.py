@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study.messages import Message, Refusal, decode
+
+NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
+"""No requests."""
 
 
 class Federation(Protocol):
     """Whatever carries messages to nodes and back."""
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Sends each node its request and returns the replies that came before the deadline."""
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
+        """Sends each node its request and returns the replies that came before the deadline.
+
+        A late reply to an earlier call never appears.
+
+        Args:
+            requests: Node to its request: it returns when all of these have replied, or at the deadline.
+            optional: Requests to further nodes. Their replies are among those returned if they came by then;
+                nobody waits for them.
+        """
+        ...
+
+    def online(self) -> frozenset[str]:
+        """The nodes that seem to be connected: those that a further request is worth sending to."""
         ...
 
 

@@ -12,8 +12,6 @@ Guarantees:
 
 from __future__ import annotations
 
-import os
-import stat
 import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,6 +33,7 @@ from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.study import canonical
 from safeborders_fed.study.accepted_keys import AcceptedKeys
+from safeborders_fed.study.key_files import read_key, write_key
 from safeborders_fed.study.roster import Digest, PublicKey, Roster, Signature
 
 SHORTEST_PASSPHRASE: Final = 12
@@ -226,7 +225,7 @@ def create_approver_key(path: Path, passphrase: str) -> str:
     """Makes a key and writes it, encrypted, to a new file of mode 0600; returns the public key.
 
     Raises:
-        ConfigurationError: ``passphrase-too-short``, ``approver-key-exists`` or ``approver-key-unwritable``.
+        ConfigurationError: ``passphrase-too-short``, ``key-file-exists`` or ``key-file-unwritable``.
     """
     if len(passphrase.strip()) < SHORTEST_PASSPHRASE:
         raise ConfigurationError(
@@ -236,24 +235,7 @@ def create_approver_key(path: Path, passphrase: str) -> str:
         )
     key = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.encode("utf-8"))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "approver-key-exists", f"{path} exists already", "choose another path; no key is overwritten"
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            "approver-key-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "choose a directory that exists and that this user may write to",
-        ) from error
+    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), path)
     return signing.public_hex(key)
 
 
@@ -261,26 +243,11 @@ def load_approver_key(path: Path, passphrase: str) -> Ed25519PrivateKey:
     """The key that ``create_approver_key`` wrote.
 
     Raises:
-        ConfigurationError: ``approver-key-missing``, ``approver-key-exposed`` (group or others may open it),
-            ``approver-key-unopened`` (wrong passphrase, or the file is damaged) or
-            ``approver-key-malformed`` (another kind of key, or one without a passphrase).
+        ConfigurationError: ``key-file-missing``, ``key-file-open-to-others``, ``approver-key-unopened``
+            (wrong passphrase, or the file is damaged) or ``approver-key-malformed`` (another kind of key, or
+            one without a passphrase).
     """
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            pem = file.read()
-    except OSError as error:
-        raise ConfigurationError(
-            "approver-key-missing",
-            f"{path} cannot be read: {error.strerror}",
-            "give the path of your own approver key",
-        ) from error
-    if mode & 0o077:
-        raise ConfigurationError(
-            "approver-key-exposed",
-            f"{path} has mode {mode:04o}, so others than its owner may open it",
-            f"run `chmod 600 {path}`, and ask who has read it",
-        )
+    pem = read_key(path)
     if b"BEGIN ENCRYPTED PRIVATE KEY" not in pem:
         raise _not_an_approver_key(path)
     try:
@@ -362,5 +329,5 @@ def _not_an_approver_key(path: Path) -> ConfigurationError:
     return ConfigurationError(
         "approver-key-malformed",
         f"{path} is not an approver's key under a passphrase",
-        "give the path of a key that `safeborders node approver add` made",
+        "give the path of a key that `safeborders node approver create-key` made",
     )

@@ -26,7 +26,7 @@ from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.study.accepted_keys import AcceptedKeys
-from safeborders_fed.study.key_files import load_key, save_key
+from safeborders_fed.study.key_files import load_key, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
@@ -46,6 +46,9 @@ key_file = {key_file}
 
 # The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
 signing_key_file = {signing_key_file}
+
+# The file with the key that opens the way to the coordinator. Outside this directory, mode 600.
+transport_key_file = {transport_key_file}
 
 # The directory of the encrypted case store, relative to this file.
 store = "store"
@@ -84,6 +87,7 @@ class NodeSettings(BaseModel):
         country: The member state of the node.
         key_file: Where its secrets are; absolute, or relative to ``home``.
         signing_key_file: Where its signing key is, likewise.
+        transport_key_file: Where its transport key is, likewise; None in a node that never meets a network.
         store: Where its case store is, relative to ``home``.
         operator_keys: Public keys of the coordinator's operators, whose models this node uses.
         operator_signatures: How many of them must have signed a model.
@@ -96,6 +100,7 @@ class NodeSettings(BaseModel):
     country: Country
     key_file: Annotated[Path, Field(strict=False)]
     signing_key_file: Annotated[Path, Field(strict=False)]
+    transport_key_file: Annotated[Path | None, Field(strict=False)] = None
     store: Annotated[Path, Field(strict=False)]
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
@@ -133,6 +138,8 @@ class NodeSettings(BaseModel):
             ) from error
         check_outside(settings.key_path, settings.home)
         check_outside(settings.signing_key_path, settings.home)
+        if settings.transport_key_file is not None:
+            check_outside(settings.transport_key_path, settings.home)
         return settings
 
     @property
@@ -144,6 +151,22 @@ class NodeSettings(BaseModel):
     def signing_key_path(self) -> Path:
         """Where the signing key is."""
         return self.home / self.signing_key_file
+
+    @property
+    def transport_key_path(self) -> Path:
+        """Where the transport key is.
+
+        Raises:
+            ConfigurationError: ``no-transport-key``.
+        """
+        if self.transport_key_file is None:
+            raise ConfigurationError(
+                "no-transport-key",
+                f"{self.home / SETTINGS_FILE} names no transport_key_file: the node reaches no coordinator",
+                "name a new file there, outside the node's directory, and run `safeborders node renew "
+                "--transport`",
+            )
+        return self.home / self.transport_key_file
 
     @property
     def store_path(self) -> Path:
@@ -239,7 +262,7 @@ def _quoted(path: Path) -> str:
 
 
 def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
-    """Make a new node: its directory, an empty case store, ``node.toml`` and the key file.
+    """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
 
     Raises:
         ConfigurationError: ``unknown-country``, ``node-exists``, ``key-file-inside-home``,
@@ -263,9 +286,14 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         keys.save(key_file)
         signing_key_file = key_file.with_name(f"{key_file.name}.signing")
         save_key(Ed25519PrivateKey.generate(), signing_key_file)
+        transport_key_file = key_file.with_name(f"{key_file.name}.transport")
+        save_transport_key(new_transport_key(), transport_key_file)
         CaseStore.create(home / "store", keys, max_victims)
         text = _TEMPLATE.format(
-            country=country, key_file=_quoted(key_file), signing_key_file=_quoted(signing_key_file)
+            country=country,
+            key_file=_quoted(key_file),
+            signing_key_file=_quoted(signing_key_file),
+            transport_key_file=_quoted(transport_key_file),
         )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)
