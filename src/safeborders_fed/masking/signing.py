@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     TESTIMONY = "safeborders testimony v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
+    BACKUP = "safeborders backup v1"
+    NOTICE = "safeborders notice v1"
 
 
 def _message(purpose: Purpose, payload: bytes) -> bytes:

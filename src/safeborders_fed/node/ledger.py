@@ -268,6 +268,20 @@ class Ledger:
             if lost_rho > 0:
                 self._charge_loss(f"reconciled at entry {resume}", lost_rho)
 
+    def mark_restored(self, backup: str) -> None:
+        """Puts on record that this is a copy: nothing is reserved or spent until two people settle it.
+
+        Args:
+            backup: SHA-256 of the backup's manifest.
+        """
+        with self._journal.transaction():
+            self._journal.record("restored", backup=backup)
+            self.witnesses.dispute_restored(self._journal.head().entries)
+
+    def copy_to(self, path: Path) -> None:
+        """Copies the ledger to one file while others may write it. Raises as Journal.copy_to."""
+        self._journal.copy_to(path)
+
     def _charge_loss(self, study: str, rho: float) -> None:
         at = self._journal.clock().isoformat()
         self._db.execute("INSERT INTO study VALUES (?, ?, ?, ?, ?, ?)", (study, GENESIS, rho, "", at, at))

@@ -9,12 +9,17 @@ only after the furthest number that was witnessed, so that a second old copy is 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from typing import Final
 
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.node.journal import Journal
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
+
+RESTORE: Final = "the restore from a backup"
+"""Who stands as the witness of a dispute that a restore opened."""
 
 
 class Witnesses:
@@ -72,6 +77,15 @@ class Witnesses:
             self._db.execute(
                 "INSERT OR IGNORE INTO dispute VALUES (?, ?, ?, NULL)", (witness, head.entries, head.value)
             )
+
+    def dispute_restored(self, entries: int) -> None:
+        """Puts on record, inside a transaction, that entries may be missing from this one on.
+
+        The head is of no chain. It differs each time, so that approvals of one restore settle no other.
+        """
+        self._db.execute(
+            "INSERT INTO dispute VALUES (?, ?, ?, NULL)", (RESTORE, entries, secrets.token_hex(32))
+        )
 
     def disputes(self) -> list[tuple[str, Head]]:
         """Open disputes: witness and the head that the chain lacks."""
