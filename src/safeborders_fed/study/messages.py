@@ -92,9 +92,8 @@ class Round:
 
     def broadcast_hash(self) -> str:
         """SHA-256 of the broadcast (names, types, shapes, values) and the heads: what masks are bound to."""
-        return canonical.sha256(
-            wire.encode({"type": "broadcast", "heads": _heads(self.heads)}, self.broadcast)
-        )
+        shown = wire.encode({"type": "broadcast", "heads": _heads(self.heads)}, self.broadcast)
+        return canonical.sha256(wire.unversioned(shown))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Contribution:
         return wire.encode(header, {"vector": self.vector})
 
     def _digest(self) -> bytes:
-        return hashlib.sha256(replace(self, signature="").encode()).digest()
+        return hashlib.sha256(wire.unversioned(replace(self, signature="").encode())).digest()
 
     def signed(self, key: Ed25519PrivateKey) -> Contribution:
         """The same, signed."""
@@ -169,7 +168,7 @@ def decode(data: bytes) -> Message:
     header, arrays = wire.open_message(data)
     try:
         message = _message(header, arrays)
-        same = message.encode() == data
+        same = wire.unversioned(message.encode()) == wire.unversioned(data)
     except (KeyError, TypeError, ValueError) as error:  # also a text that no UTF-8 can hold
         raise wire.malformed(f"a field is missing or wrong ({type(error).__name__})") from error
     if not same:

@@ -1,0 +1,48 @@
+"""Files that are there as a whole or not at all.
+
+Guarantees: after ``replace`` or ``create`` returns, the file and its name are on the disk; a crash before
+that leaves the earlier file, or none. Files are for their owner only (mode 600).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safeborders_fed.cases.snapshots import sync_directory, write_durably
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file in place of the one that may be there.
+
+    Raises:
+        OSError: when the disk is full or the directory is not writable; nothing has changed.
+    """
+    with _waiting(path, content) as waiting:
+        waiting.replace(path)
+
+
+def create(path: Path, content: bytes) -> None:
+    """Writes a new file.
+
+    Raises:
+        FileExistsError: when there is one; it is left alone.
+        OSError: as ``replace``.
+    """
+    with _waiting(path, content) as waiting:
+        os.link(waiting, path)
+
+
+@contextmanager
+def _waiting(path: Path, content: bytes) -> Iterator[Path]:
+    """The content in a file beside the one that it is to become; removed if it does not."""
+    waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        write_durably(waiting, content)
+        yield waiting
+    finally:
+        waiting.unlink(missing_ok=True)
+    sync_directory(path.parent)
