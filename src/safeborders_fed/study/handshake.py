@@ -19,24 +19,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
 from safeborders_fed.masking.signing import Purpose, sign, verify
-from safeborders_fed.study import canonical, wire
+from safeborders_fed.study import canonical
+from safeborders_fed.study.header_message import HeaderMessage, from_header
 
 Name = Annotated[str, Limit(min_length=1, max_length=64)]
 Hash = Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
 Nonce = Annotated[str, Limit(pattern=r"^[0-9a-f]{32}$")]
 Signature = Annotated[str, Limit(pattern=r"^([0-9a-f]{128})?$")]
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    def encode(self) -> bytes:
-        """The bytes of the message."""
-        return wire.encode(self.model_dump(mode="json"), {})
 
 
 class Head(BaseModel):
@@ -64,7 +57,7 @@ class Head(BaseModel):
         return canonical.serialise({"node": node, "entries": self.entries, "value": self.value})
 
 
-class Join(_Message):
+class Join(HeaderMessage):
     """The coordinator asks a node to join a study."""
 
     type: Literal["join"] = "join"
@@ -72,7 +65,7 @@ class Join(_Message):
     manifest_hash: Hash
 
 
-class Joined(_Message):
+class Joined(HeaderMessage):
     """A node joins.
 
     Attributes:
@@ -100,7 +93,7 @@ class Joined(_Message):
         self.head.check(public, self.node)
 
 
-class Witness(_Message):
+class Witness(HeaderMessage):
     """The coordinator shows a node all who joined."""
 
     type: Literal["witness"] = "witness"
@@ -118,7 +111,7 @@ class Known(BaseModel):
     heads: tuple[Head, ...]
 
 
-class Testimony(_Message):
+class Testimony(HeaderMessage):
     """A node says which heads of the others it knew before this study.
 
     Attributes:
@@ -142,7 +135,7 @@ class Testimony(_Message):
         verify(public, Purpose.TESTIMONY, _unsigned(self), self.signature)
 
 
-class Begin(_Message):
+class Begin(HeaderMessage):
     """The coordinator shows a node all testimonies."""
 
     type: Literal["begin"] = "begin"
@@ -150,7 +143,7 @@ class Begin(_Message):
     testimonies: tuple[Testimony, ...]
 
 
-class Begun(_Message):
+class Begun(HeaderMessage):
     """A node is satisfied and will answer rounds."""
 
     type: Literal["begun"] = "begun"
@@ -159,7 +152,7 @@ class Begun(_Message):
 
 
 Handshake = Join | Joined | Witness | Testimony | Begin | Begun
-_KINDS: Final[dict[str, type[_Message]]] = {
+_KINDS: Final[dict[str, type[HeaderMessage]]] = {
     kind.model_fields["type"].default: kind for kind in (Join, Joined, Witness, Testimony, Begin, Begun)
 }
 
@@ -175,14 +168,9 @@ def parse_handshake(header: dict[str, Any]) -> Handshake:
     Raises:
         ValueError: the fields are not those of the type.
     """
-    fields = {name: value for name, value in header.items() if name not in {"protocol", "arrays"}}
-    try:
-        # From JSON text: strict models take lists as tuples there only.
-        found: Any = _KINDS[header["type"]].model_validate_json(canonical.serialise(fields))
-    except ValidationError as error:
-        raise ValueError("fields") from error
-    message: Handshake = found
-    return message
+    message: Any = from_header(_KINDS, header)
+    found: Handshake = message
+    return found
 
 
 def _unsigned(message: Joined | Testimony) -> bytes:

@@ -12,6 +12,7 @@ Guarantees:
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
@@ -30,7 +31,9 @@ SCHEMA_VERSION: Final = 1
 UNIT: Final = "one victim, with all their records, at one node, added or removed"
 
 Text = Annotated[str, Limit(min_length=1, max_length=2000)]
-Identifier = Annotated[str, Limit(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What names a study, also as a directory."""
+Identifier = Annotated[str, Limit(pattern=rf"^{IDENTIFIER.pattern}$")]
 NodeName = Annotated[str, Limit(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
