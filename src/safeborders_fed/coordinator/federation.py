@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study.messages import Message, Refusal, decode
+from safeborders_fed.study.sums import wrong_reply
 
 NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
 """No requests."""
@@ -47,8 +48,3 @@ def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
             raise wrong_reply(node)
         raise PeerError(message.reason.value, f"{node} refused: {message.reason}", "ask the node's team")
     return message
-
-
-def wrong_reply(node: str) -> PeerError:
-    """The error for a reply to another question, or in another node's name."""
-    return PeerError("wrong-reply", f"{node} answered something else", "look at the node")
