@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
+from safeborders_fed.coordinator.federation import Federation, reply_of
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Testimony, Witness
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.sums import wrong_reply
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.federation import NOBODY, Federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.transport.pacing import at_once
@@ -23,6 +24,7 @@ _RECORD: Final = "safeborders"
 _BYTES: Final = "message"
 _ACTION: Final = "round"
 _TYPE: Final = f"query.{_ACTION}"
+_POLL_SECONDS: Final = 0.3
 
 
 def pack(data: bytes) -> RecordDict:
@@ -85,22 +87,35 @@ class FlowerFederation:
         self._nodes = nodes
         self._timeout = timeout
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Sends each node its request; the replies by node, without those that failed or came too late."""
-        names = {self._nodes[node]: node for node in requests}
+        names = {self._nodes[node]: node for node in [*requests, *optional]}
         messages = [
             Message(pack(data), dst_node_id=self._nodes[node], message_type=_TYPE, ttl=self._timeout)
-            for node, data in requests.items()
+            for node, data in [*requests.items(), *optional.items()]
         ]
+        deadline = time.monotonic() + self._timeout
+        waiting = set(self._grid.push_messages(messages))
+        heard: set[str] = set()
         replies: dict[str, bytes] = {}
-        for reply in self._grid.send_and_receive(messages, timeout=self._timeout):
-            node = names.get(reply.metadata.src_node_id)
-            if node is not None and node not in replies and reply.has_content():
-                try:
-                    replies[node] = unpack(reply.content)
-                except PeerError:
-                    continue  # the round loop counts the node as one that did not reply
-        return replies
+        while True:
+            for reply in self._grid.pull_messages(waiting):
+                waiting.discard(reply.metadata.reply_to_message_id)
+                node = names.get(reply.metadata.src_node_id)
+                if node is None:
+                    continue
+                heard.add(node)
+                if node not in replies and reply.has_content():
+                    with suppress(PeerError):  # the round loop counts the node as one that did not reply
+                        replies[node] = unpack(reply.content)
+            if heard >= requests.keys() or time.monotonic() >= deadline:
+                return replies
+            time.sleep(_POLL_SECONDS)
+
+    def online(self) -> frozenset[str]:
+        """The nodes that the grid knows."""
+        known = set(self._grid.get_node_ids())
+        return frozenset(name for name, node in self._nodes.items() if node in known)
 
 
 def coordinator_app(
