@@ -1,90 +1,23 @@
 """A study whose coordinator is cut off goes on at the exact round, and an end is an end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from federation_of import CEREMONY, EIGHT, PUBLIC_KEYS, analysis_table, approve, participant, study
-from safeborders_fed.coordinator.federation import NOBODY
+from federation_of import EIGHT
+from restarting import MASKED, ROUNDS, Carrier, CutOffError, cut_at, make, restart, run, spent
 from safeborders_fed.coordinator.history import Answers, End, History
-from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.study.messages import Round, decode
-
-MASKED = study(
-    participants=EIGHT,
-    trust="masked",
-    parameters={"target": "actual_victim", "features": ["sex"], "rounds": 3},
-)
-ROUNDS = 6
-
-
-class CutOffError(Exception):
-    """The coordinator dies."""
-
-
-class Carrier:
-    """Carries messages; ``at`` may raise before the n-th call is delivered, ``after`` before it returns."""
-
-    def __init__(self, nodes: Mapping[str, Participant]) -> None:
-        self.nodes = dict(nodes)
-        self.calls: list[Mapping[str, bytes]] = []
-        self.silent: set[str] = set()
-        self.before: Callable[[int], None] = lambda _: None
-        self.after: Callable[[int], None] = lambda _: None
-
-    def online(self) -> frozenset[str]:
-        return frozenset(self.nodes) - self.silent
-
-    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
-        self.before(len(self.calls))
-        self.calls.append(requests)
-        replies = {
-            node: self.nodes[node].answer(data).data
-            for node, data in [*requests.items(), *optional.items()]
-            if node not in self.silent
-        }
-        self.after(len(self.calls) - 1)
-        return replies
-
-
-def cut_at(number: int) -> Callable[[int], None]:
-    def cut(call: int) -> None:
-        if call == number:
-            raise CutOffError
-
-    return cut
-
-
-def make(directory: Path, node: str) -> Participant:
-    table = analysis_table(40, EIGHT.index(node))
-    found = participant(directory, node, table, ceremony=CEREMONY)
-    approve(found, MASKED)
-    return found
-
-
-def restart(directory: Path, node: Participant) -> Participant:
-    node._ledger.close()
-    node._audit_log.close()
-    return make(directory, node.node)
 
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> dict[str, Participant]:
     return {node: make(tmp_path, node) for node in EIGHT}
-
-
-def run(carrier: Carrier, directory: Path, watched: list[RoundDone] | None = None) -> Outcome:
-    told = [] if watched is None else watched
-    return StudyRun(MASKED, carrier, PUBLIC_KEYS, told.append, history=History(directory)).run()
-
-
-def spent(node: Participant) -> float:
-    return node._ledger.totals().spent
 
 
 @pytest.mark.parametrize("delivered", [False, True])

@@ -12,6 +12,7 @@ from safeborders_fed.study.sums import wrong_reply
 
 NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
 """No requests."""
+NO_REPLY: Final = "no-reply"
 
 
 class Federation(Protocol):
@@ -41,7 +42,7 @@ def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
         PeerError: ``no-reply``, the reason of its refusal, ``wrong-reply``, or that of malformed bytes.
     """
     if node not in replies:
-        raise PeerError("no-reply", f"{node} did not reply in time", "look at the node")
+        raise PeerError(NO_REPLY, f"{node} did not reply in time", "look at the node")
     message = decode(replies[node])
     if isinstance(message, Refusal):
         if message.node != node:

@@ -8,6 +8,8 @@ Guarantees:
   retries are used up.
 - A study ends as a ``Release`` or as an error that names what happened; it never hangs and never publishes
   a sum of fewer than ``minimum_participants``.
+- A node that was missing or has restarted takes part from a later round on (``coordinator.rejoining``), never
+  in another attempt at the same one, and no round waits for it.
 - With a history, a run that was cut off goes on at the exact round: what is on record is replayed, the
   attempt that was under way is asked again with the very same bytes, which nodes answer again for free, and
   an end is an end. Everything that is sent is on record before.
@@ -25,10 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Arrays, Release, Stage
+from safeborders_fed.coordinator.endings import defect, retries_exhausted, too_few_joined, too_few_nodes
 from safeborders_fed.coordinator.federation import Federation, reply_of
 from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.coordinator.history import RELEASED, Answers, End, History, damaged
-from safeborders_fed.errors import DefectError, PeerError, SafeBordersError
+from safeborders_fed.coordinator.rejoining import Rejoining
+from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
@@ -128,6 +132,8 @@ class StudyRun:
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
+        self._rejoining = Rejoining(manifest, self._manifest_hash, keys)
+        self._left = 0
 
     def run(self) -> Outcome:
         """Runs all rounds that are not on record yet.
@@ -151,7 +157,8 @@ class StudyRun:
             state = analysis.start(self._manifest.setting(self._warm))
         schedule = stages_by_round(analysis)
         for number, stage in enumerate(schedule):
-            began, self._asked = time.monotonic(), False
+            began, self._asked, self._left = time.monotonic(), False, len(schedule) - number - 1
+            self._welcome(number)
             with self._final():
                 broadcast = analysis.broadcast(state)
             total = self._private_sum(stage, number, broadcast)
@@ -160,6 +167,8 @@ class StudyRun:
                     state, total, self._manifest.noise(stage.name, len(self._participants))
                 )
             self._tell(number + 1, len(schedule), time.monotonic() - began)
+            if self._left:
+                self._rejoining.witness(self._federation, self._participants)
         with self._final():
             release = analysis.result(state)
         self._end(End(RELEASED))
@@ -169,14 +178,18 @@ class StudyRun:
         joined = gather(self._manifest, self._manifest_hash, self._federation, self._keys)
         self._study_keys = joined.keys
         self._participants = joined.nodes
-        needed = self._manifest.minimum_participants
-        if len(joined.nodes) < needed:
-            raise PeerError(
-                "too-few-joined",
-                f"study {self._manifest.id!r} has not begun: {len(joined.nodes)} nodes joined, {needed} are "
-                f"needed ({_told(joined.failures)})",
-                "find out at those nodes why they did not join, then resume the study; nothing was spent",
-            )
+        if len(joined.nodes) < self._manifest.minimum_participants:
+            raise too_few_joined(self._manifest, len(joined.nodes), joined.failures)
+
+    def _welcome(self, number: int) -> None:
+        """Takes in those that have come back, unless no retry is left for when they fail again."""
+        if self._attempts - number >= self._manifest.retries:
+            return
+        for node, key in self._rejoining.arrived().items():
+            self._participants = tuple(sorted({*self._participants, node}))
+            self._shown.pop(node, None)  # what it last stated was witnessed when it joined
+            if key is not None:
+                self._study_keys[node] = key
 
     def _tell(self, number: int, rounds: int, seconds: float) -> None:
         if self._watch is not None:
@@ -200,6 +213,7 @@ class StudyRun:
             self._spent += self._manifest.terms(stage.name).rho
             self._participants = tuple(vectors)
             failures = answers.failures
+            self._rejoining.failed(failures)
             if not failures:
                 total = add_up(list(vectors.values()))
                 with self._final():
@@ -249,7 +263,12 @@ class StudyRun:
     def _ask(self, request: Round, data: bytes, stage: Stage) -> Answers:
         """What the nodes answer to an attempt; it is on record."""
         self._asked = True
-        replies = self._federation.ask(dict.fromkeys(request.participants, data))
+        spare = request.attempt - request.round < self._manifest.retries
+        left = self._left if spare else 0
+        beside = self._rejoining.requests(request.participants, self._federation, left)
+        replies = self._federation.ask(dict.fromkeys(request.participants, data), beside)
+        taken = {key.node: key for key in request.keys}
+        self._rejoining.heard(beside, replies, taken)
         contributions: dict[str, bytes] = {}
         failures: dict[str, str] = {}
         for node in request.participants:
@@ -283,22 +302,12 @@ class StudyRun:
 
     def _require_enough(self, number: int, failures: Mapping[str, str]) -> None:
         """Ends the study when nodes or retries are used up."""
-        told = _told(failures)
+        left = len(self._participants)
         with self._final():
-            if len(self._participants) < self._manifest.minimum_participants:
-                raise PeerError(
-                    "too-few-nodes",
-                    f"study {self._manifest.id!r} failed in round {number + 1}: {len(self._participants)} "
-                    f"nodes are left, {self._manifest.minimum_participants} are needed ({told})",
-                    "find out at those nodes why they did not answer, then draft a new study",
-                )
+            if left < self._manifest.minimum_participants:
+                raise too_few_nodes(self._manifest, number, left, failures)
             if self._attempts - number > self._manifest.retries:
-                raise PeerError(
-                    "retries-exhausted",
-                    f"study {self._manifest.id!r} failed in round {number + 1}: its {self._manifest.retries} "
-                    f"retries are used up ({told})",
-                    "find out at those nodes why they did not answer, then draft a new study",
-                )
+                raise retries_exhausted(self._manifest, number, failures)
 
     @contextmanager
     def _final(self) -> Iterator[None]:
@@ -309,18 +318,10 @@ class StudyRun:
             self._end(End.of(error))
             raise
         except Exception as error:
-            defect = DefectError(
-                "study-defect",
-                f"study {self._manifest.id!r} failed: {type(error).__name__} in its analysis",
-                "report this to the developers",
-            )
-            self._end(End.of(defect))
-            raise defect from error
+            broken = defect(self._manifest, error)
+            self._end(End.of(broken))
+            raise broken from error
 
     def _end(self, end: End) -> None:
         if self._history is not None:
             self._history.ended(end)
-
-
-def _told(failures: Mapping[str, str]) -> str:
-    return "; ".join(f"{node}: {what}" for node, what in sorted(failures.items()))

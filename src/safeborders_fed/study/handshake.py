@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
 from safeborders_fed.masking.signing import Purpose, sign, verify
-from safeborders_fed.study import canonical
+from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.header_message import HeaderMessage, from_header
 
 Name = Annotated[str, Limit(min_length=1, max_length=64)]
@@ -36,6 +36,9 @@ class Head(BaseModel):
     """A ledger's head: how many entries it has, and the chain's hash over them.
 
     Attributes:
+        study: The study in whose contribution the node stated it; empty when it was stated to be witnessed
+            before a study. Only who has shown that its ledger is whole contributes, so a head with a study
+            can take the place of an earlier one (``node.witnesses``), and one without cannot.
         signature: By the ledger's node, so that nobody can testify to a head that never was.
     """
 
@@ -43,6 +46,7 @@ class Head(BaseModel):
 
     entries: int = Limit(ge=0, lt=2**53)
     value: Hash
+    study: Annotated[str, Limit(max_length=64)] = ""
     signature: Signature = ""
 
     def signed(self, key: Ed25519PrivateKey, node: str) -> Head:
@@ -54,7 +58,9 @@ class Head(BaseModel):
         verify(public, Purpose.LEDGER_HEAD, self._unsigned(node), self.signature)
 
     def _unsigned(self, node: str) -> bytes:
-        return canonical.serialise({"node": node, "entries": self.entries, "value": self.value})
+        return canonical.serialise(
+            {"node": node, "entries": self.entries, "value": self.value, "study": self.study}
+        )
 
 
 class Join(HeaderMessage):
@@ -88,8 +94,10 @@ class Joined(HeaderMessage):
         return self.model_copy(update={"signature": sign(key, Purpose.JOINED, _unsigned(self))})
 
     def check(self, public: str) -> None:
-        """Raises PeerError ``bad-signature`` if the node's key did not sign it, or its head."""
+        """Raises PeerError if the node's key did not sign it, or its head, or the head is of a study."""
         verify(public, Purpose.JOINED, _unsigned(self), self.signature)
+        if self.head.study:
+            raise wire.malformed("a node joined with the head of a contribution")
         self.head.check(public, self.node)
 
 
