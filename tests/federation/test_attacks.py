@@ -23,7 +23,7 @@ from federation_of import (
 )
 from safeborders_fed.coordinator.federation import NOBODY
 from safeborders_fed.coordinator.gathering import gather
-from safeborders_fed.coordinator.rounds import StudyRun, add_up
+from safeborders_fed.coordinator.rounds import StudyRun
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
 from safeborders_fed.masking.signing import Purpose, sign
@@ -35,6 +35,7 @@ from safeborders_fed.study import handshake
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
+from safeborders_fed.study.sums import add_up
 
 MASKED = study(
     participants=EIGHT,

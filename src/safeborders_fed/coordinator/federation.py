@@ -8,9 +8,11 @@ from typing import Final, Protocol
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study.messages import Message, Refusal, decode
+from safeborders_fed.study.sums import wrong_reply
 
 NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
 """No requests."""
+NO_REPLY: Final = "no-reply"
 
 
 class Federation(Protocol):
@@ -40,15 +42,10 @@ def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
         PeerError: ``no-reply``, the reason of its refusal, ``wrong-reply``, or that of malformed bytes.
     """
     if node not in replies:
-        raise PeerError("no-reply", f"{node} did not reply in time", "look at the node")
+        raise PeerError(NO_REPLY, f"{node} did not reply in time", "look at the node")
     message = decode(replies[node])
     if isinstance(message, Refusal):
         if message.node != node:
             raise wrong_reply(node)
         raise PeerError(message.reason.value, f"{node} refused: {message.reason}", "ask the node's team")
     return message
-
-
-def wrong_reply(node: str) -> PeerError:
-    """The error for a reply to another question, or in another node's name."""
-    return PeerError("wrong-reply", f"{node} answered something else", "look at the node")

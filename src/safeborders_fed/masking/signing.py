@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     LEDGER_HEAD = "safeborders ledger head v1"
     JOINED = "safeborders joined v1"
     TESTIMONY = "safeborders testimony v1"
+    STUDY_REFUSAL = "safeborders study refusal v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
     BACKUP = "safeborders backup v1"

@@ -20,11 +20,13 @@ from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.desk import Desk
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.key_files import load_key, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
@@ -54,7 +56,8 @@ transport_key_file = {transport_key_file}
 store = "store"
 
 # Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
-# telephone, and how many of them must have signed a model before it is used here. Without a key none is.
+# telephone, and how many of them must have signed a model before it is used here. Without a key none is,
+# and no study is shown here either: a study is offered under the signature of one of them.
 # operator_keys = ["..."]
 # operator_signatures = 1
 
@@ -89,7 +92,7 @@ class NodeSettings(BaseModel):
         signing_key_file: Where its signing key is, likewise.
         transport_key_file: Where its transport key is, likewise; None in a node that never meets a network.
         store: Where its case store is, relative to ``home``.
-        operator_keys: Public keys of the coordinator's operators, whose models this node uses.
+        operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
         policy: What it permits; without one it takes part in nothing.
     """
@@ -197,6 +200,31 @@ class NodeSettings(BaseModel):
             policy=self.policy,
             approvers=approvers,
             audit_log=AuditLog(self.audit_path, key, self.country),
+            studies=self.open_studies(),
+        )
+
+    def open_studies(self) -> NodeStudies:
+        """The studies that this node was offered by the operators whose keys it pins."""
+        return NodeStudies(self.home, self.operator_keys)
+
+    def open_desk(self) -> Desk:
+        """What studies are held against here, for people who decide on them. Opens no case data.
+
+        Raises:
+            ConfigurationError: As ``open_ledger``, ``approvers``; ``no-roster``.
+        """
+        if self.policy is None:
+            raise no_policy(self.home)
+        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        return Desk(
+            self.country,
+            "" if accepted.roster is None else accepted.roster.hash(),
+            CaseStore.max_victims_of(self.store_path),
+            studies=self.open_studies(),
+            ledger=self.open_ledger(),
+            policy=self.policy,
+            approvers=self.approvers(),
+            clock=now,
         )
 
     @property

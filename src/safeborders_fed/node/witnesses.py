@@ -40,10 +40,13 @@ class Witnesses:
     def witnessed(self, node: str) -> tuple[Head, ...]:
         """All heads of another node that this node has seen, oldest first."""
         rows = self._db.execute(
-            "SELECT entries, value, signature FROM witnessed WHERE node = ? ORDER BY entries, value", (node,)
+            "SELECT entries, value, coalesce(study, ''), signature FROM witnessed WHERE node = ? "
+            "ORDER BY entries, value",
+            (node,),
         )
         return tuple(
-            Head(entries=entries, value=value, signature=signature) for entries, value, signature in rows
+            Head(entries=entries, value=value, study=study, signature=signature)
+            for entries, value, study, signature in rows
         )
 
     def witness(self, heads: Mapping[str, Head]) -> None:
@@ -54,18 +57,23 @@ class Witnesses:
         """
         with self._journal.transaction():
             self._db.executemany(
-                "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, NULL)",
+                "INSERT INTO witnessed VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE "
+                "SET signature = excluded.signature, study = NULL WHERE study IS NOT NULL",
                 [(node, head.entries, head.value, head.signature) for node, head in heads.items()],
             )
 
     def witness_round(self, study: str, heads: Mapping[str, Head]) -> None:
-        """Remembers the heads stated in a round of a study, inside a transaction: the latest of each node.
+        """Remembers the heads stated in contributions to a study, inside a transaction: the latest of each.
 
-        An earlier one of the same study may go: whoever states a later one has shown at this study's
-        beginning that its journal holds all that was witnessed before.
+        An earlier one of the same study may go: whoever states a later one in a contribution has shown, when
+        it joined, that its journal holds all that was witnessed before. An earlier one that is shown again,
+        or a later one stated elsewhere (``Head.study``), shows nothing, and takes no other's place.
         """
         for node, head in heads.items():
-            self._db.execute("DELETE FROM witnessed WHERE node = ? AND study = ?", (node, study))
+            self._db.execute(
+                "DELETE FROM witnessed WHERE node = ? AND study = ? AND entries < ?",
+                (node, study, head.entries),
+            )
             self._db.execute(
                 "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, ?)",
                 (node, head.entries, head.value, head.signature, study),
