@@ -28,7 +28,7 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
-from safeborders_fed.study.key_files import load_key, new_transport_key, save_key, save_transport_key
+from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
@@ -148,12 +148,12 @@ class NodeSettings(BaseModel):
     @property
     def key_path(self) -> Path:
         """Where the key file is."""
-        return self.home / self.key_file
+        return located(self.home / self.key_file)
 
     @property
     def signing_key_path(self) -> Path:
         """Where the signing key is."""
-        return self.home / self.signing_key_file
+        return located(self.home / self.signing_key_file)
 
     @property
     def transport_key_path(self) -> Path:
@@ -169,7 +169,7 @@ class NodeSettings(BaseModel):
                 "name a new file there, outside the node's directory, and run `safeborders node renew "
                 "--transport`",
             )
-        return self.home / self.transport_key_file
+        return located(self.home / self.transport_key_file)
 
     @property
     def store_path(self) -> Path:
