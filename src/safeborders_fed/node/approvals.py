@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
@@ -34,7 +34,7 @@ from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.study import canonical
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.key_files import read_key, write_key
-from safeborders_fed.study.roster import Digest, PublicKey, Roster, Signature
+from safeborders_fed.study.roster import Digest, Instant, PublicKey, Roster, Signature
 
 SHORTEST_PASSPHRASE: Final = 12
 NEEDED_FOR_KEYS: Final = 2
@@ -43,17 +43,32 @@ _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_err
 
 Subject = Literal["study", "key-acceptance", "reconciliation"]
 PersonName = Annotated[str, Limit(min_length=1, max_length=200)]
-Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+
+
+class Revoked(BaseModel):
+    """That a key counts no more, since when and why."""
+
+    model_config = _STRICT
+
+    on: date
+    reason: Annotated[str, Limit(min_length=1, max_length=1000)]
 
 
 class Approver(BaseModel):
-    """A person enrolled at this node. An auditor reads and never approves."""
+    """A person enrolled at this node. An auditor reads and never approves.
+
+    Attributes:
+        since: Day of their enrolment, where it was written down.
+        revoked: Set once the key counts no more.
+    """
 
     model_config = _STRICT
 
     name: PersonName
     role: Literal["approver", "auditor"]
     public: PublicKey
+    since: date | None = None
+    revoked: Revoked | None = None
 
 
 class Approval(BaseModel):
@@ -169,13 +184,13 @@ def require_approvals(
         raise ConfigurationError(
             "bad-approval-policy", f"{needed} approvals are asked for", "ask for one at least, better two"
         )
-    people = _people(approvers)
+    known = people(approvers)
     counted: dict[int, Approval] = {}
     not_counted: list[str] = []
     for approval in approvals:
         why = _enrolment_objection(approval, approvers, revoked)
         why = why or _objection(approval, subject, subject_hash, now)
-        person = people.get(approval.approver)
+        person = known.get(approval.approver)
         if why is None and person is not None and person not in counted:
             counted[person] = approval
         else:
@@ -270,7 +285,7 @@ def _enrolment_objection(
     enrolled = [entry for entry in approvers if entry.public == approval.approver]
     if not enrolled:
         return "unknown key"
-    if approval.approver in revoked:
+    if approval.approver in revoked or any(entry.revoked for entry in enrolled):
         return "the key is revoked"
     if any(entry.role != "approver" for entry in enrolled):
         return "enrolled as auditor"
@@ -290,7 +305,7 @@ def _objection(approval: Approval, subject: Subject, subject_hash: str, now: dat
     return None if _is_signed(approval) else "bad signature"
 
 
-def _people(approvers: Collection[Approver]) -> dict[str, int]:
+def people(approvers: Collection[Approver]) -> dict[str, int]:
     """A number for each key, the same for all keys that are joined by a name or a shared key."""
     number: dict[str, int] = {}
     groups: list[set[str]] = []

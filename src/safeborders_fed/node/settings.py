@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
+from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
@@ -28,6 +29,7 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
+from safeborders_fed.study.enrolment import EnrolmentBundle
 from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
 
@@ -36,6 +38,7 @@ LEDGER_FILE: Final = "ledger.sqlite"
 AUDIT_FILE: Final = "audit.jsonl"
 ROSTER_FILE: Final = "accepted-keys.json"
 APPROVERS_FILE: Final = "approvers.json"
+ENROLMENT_FILE: Final = "coordinator.json"
 _TEMPLATE: Final = """\
 # Settings of one node. Keep this file with the node; it holds no secret.
 
@@ -166,8 +169,7 @@ class NodeSettings(BaseModel):
             raise ConfigurationError(
                 "no-transport-key",
                 f"{self.home / SETTINGS_FILE} names no transport_key_file: the node reaches no coordinator",
-                "name a new file there, outside the node's directory, and run `safeborders node renew "
-                "--transport`",
+                "name a new file there, outside the node's directory, and run `safeborders node request`",
             )
         return located(self.home / self.transport_key_file)
 
@@ -190,22 +192,69 @@ class NodeSettings(BaseModel):
         """
         if self.policy is None:
             raise no_policy(self.home)
-        key = load_key(self.signing_key_path)
-        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        accepted = self.accepted_keys()
+        if accepted.roster is None:
+            self._document(ROSTER_FILE, "no-roster", "an accepted roster")
         approvers = self.approvers()
-        return Participant(
-            identity=Identity.from_accepted(self.country, key, accepted, now().date()),
-            store=self.open_store(),
-            ledger=self.open_ledger(),
-            policy=self.policy,
-            approvers=approvers,
-            audit_log=AuditLog(self.audit_path, key, self.country),
-            studies=self.open_studies(),
-        )
+        audit_log = self.open_audit_log()  # a renewed key takes over here
+        try:
+            key = load_key(self.signing_key_path)
+            return Participant(
+                identity=Identity.from_accepted(self.country, key, accepted, now().date()),
+                store=self.open_store(),
+                ledger=self.open_ledger(),
+                policy=self.policy,
+                approvers=approvers,
+                audit_log=audit_log,
+                studies=self.open_studies(),
+            )
+        except BaseException:
+            audit_log.close()
+            raise
+
+    def open_audit_log(self) -> AuditLog:
+        """The audit log, open for writing, with all records that waited for it.
+
+        Raises:
+            ConfigurationError: as ``own_keys.open_log``.
+        """
+        return own_keys.open_log(self)
+
+    def accepted_keys(self) -> AcceptedKeys:
+        """What the node's people have accepted; without a roster before the first acceptance.
+
+        Raises:
+            ConfigurationError: ``bad-accepted-keys`` or ``no-roster`` (unreadable).
+        """
+        if not (self.home / ROSTER_FILE).exists():
+            return AcceptedKeys()
+        return AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+
+    def enrolment(self) -> EnrolmentBundle:
+        """What the node knows of its coordinator.
+
+        Raises:
+            ConfigurationError: ``not-enrolled`` or ``bad-enrolment``.
+        """
+        data = self._document(ENROLMENT_FILE, "not-enrolled", "an accepted enrolment bundle")
+        try:
+            return EnrolmentBundle.from_bytes(data)
+        except (PeerError, RefusedError) as error:
+            raise ConfigurationError(
+                "bad-enrolment",
+                f"{self.home / ENROLMENT_FILE} is damaged: {error.cause}",
+                "restore it from backup, or accept the bundle again with `safeborders node enrol`",
+            ) from error
 
     def open_studies(self) -> NodeStudies:
-        """The studies that this node was offered by the operators whose keys it pins."""
-        return NodeStudies(self.home, self.operator_keys)
+        """The studies that this node was offered by the operators whose keys it pins.
+
+        They are those of ``node.toml``, or else of the enrolment bundle that a person here accepted.
+        """
+        pinned = self.operator_keys
+        if not pinned and (self.home / ENROLMENT_FILE).exists():
+            pinned = tuple(operator.public for operator in self.enrolment().operators)
+        return NodeStudies(self.home, pinned)
 
     def open_desk(self) -> Desk:
         """What studies are held against here, for people who decide on them. Opens no case data.
@@ -215,10 +264,10 @@ class NodeSettings(BaseModel):
         """
         if self.policy is None:
             raise no_policy(self.home)
-        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        roster = self.accepted_keys().roster
         return Desk(
             self.country,
-            "" if accepted.roster is None else accepted.roster.hash(),
+            "" if roster is None else roster.hash(),
             CaseStore.max_victims_of(self.store_path),
             studies=self.open_studies(),
             ledger=self.open_ledger(),
