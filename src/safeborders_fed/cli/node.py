@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import backup, ledger, output, score
+from safeborders_fed.cli import audit_log, backup, ledger, output, score
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -26,6 +26,7 @@ app.add_typer(mapping_app, name="mapping")
 app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(score.model_app, name="model")
+app.add_typer(audit_log.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("score")(score.score)
