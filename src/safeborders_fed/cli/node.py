@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import approvers, audit_log, backup, enrolment_node, ledger, output, roster, score
+from safeborders_fed.cli import (
+    approvers,
+    audit_log,
+    backup,
+    enrolment_node,
+    ledger,
+    output,
+    roster,
+    score,
+    service,
+)
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -32,6 +42,8 @@ app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("start")(service.node_start)
+app.command("status")(service.node_status)
 app.command("score")(score.score)
 app.command("review")(score.review)
 

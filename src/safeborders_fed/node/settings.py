@@ -25,6 +25,7 @@ from safeborders_fed.node.desk import Desk
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.studies import NodeStudies
@@ -73,6 +74,11 @@ store = "store"
 # epsilon_lifetime = 8.0
 # delta = 1e-6
 # minimum_participants = 5
+
+# How much of the machine one message of the coordinator may take.
+# [limits]
+# memory_mib = 4096
+# seconds_per_message = 900.0
 """
 
 
@@ -98,6 +104,7 @@ class NodeSettings(BaseModel):
         operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
         policy: What it permits; without one it takes part in nothing.
+        limits: How much of the machine a message may take.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -111,6 +118,7 @@ class NodeSettings(BaseModel):
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
     policy: Policy | None = None
+    limits: Limits = Limits()
 
     @classmethod
     def load(cls, home: Path) -> NodeSettings:
