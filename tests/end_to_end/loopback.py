@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -247,10 +248,12 @@ class Loopback:
             "--key-file", self.keys / "operator.key",
             "--address", f"127.0.0.1:{self.port}",
             "--listen", f"127.0.0.1:{self.port}",
-            "--superlink-port", self.port + 1,
-            "--deadline", self.deadline,
             "--ca-key-file", self.keys / "ca.key",
         )  # fmt: skip
+        settings = self.coordinator.home / "coordinator.toml"
+        text = re.sub(r"superlink_port = .*", f"superlink_port = {self.port + 1}", settings.read_text("utf-8"))
+        text = re.sub(r"deadline_seconds = .*", f"deadline_seconds = {self.deadline}", text)
+        settings.write_text(text, encoding="utf-8")
         files = {file.node: file.path for file in synthetic_files(self.root / "files", 100, self.scale)[0]}
         for node in self.nodes:
             self.make_node(node, files[node])
