@@ -25,6 +25,9 @@ from typing import Final
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
 from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError, SafeBordersError
 from safeborders_fed.study import bundle, canonical
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.messages import Round, decode
+from safeborders_fed.study.record import DoneRound, FailedAttempt, Transcript
 
 RELEASED: Final = "released"
 _END: Final = "end.json"
@@ -167,6 +170,37 @@ class History:
             ConfigurationError: ``history-unwritable``.
         """
         self._write(_END, canonical.serialise(asdict(end)))
+
+    def transcript(self, manifest: Manifest) -> Transcript:
+        """The record of the finished study, for the nodes.
+
+        Raises:
+            ConfigurationError: ``history-damaged``, also when the study was not released.
+        """
+        end = self.end()
+        if end is None or end.outcome != RELEASED:
+            raise damaged("the study was not released")
+        done, failed = [], []
+        for attempt in range(self.attempts()):
+            answers, data = self.answers(attempt), self.request(attempt)
+            request = decode(data)
+            if answers is None or not isinstance(request, Round):
+                raise damaged(f"attempt {attempt} is no request, or was not settled")
+            if answers.failures:
+                rho = manifest.terms(request.stage).rho
+                failures = dict(answers.failures)
+                failed.append(
+                    FailedAttempt(
+                        attempt=attempt,
+                        round=request.round,
+                        stage=request.stage,
+                        failures=failures,
+                        rho=rho,
+                    )
+                )
+            else:
+                done.append(DoneRound(data, answers.contributions))
+        return Transcript(manifest.id, manifest.hash(), tuple(done), tuple(failed))
 
     def _read(self, name: str) -> bytes:
         try:
