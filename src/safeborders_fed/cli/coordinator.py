@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import coordinator_study, output
+from safeborders_fed.cli import coordinator_study, enrolment_coordinator, output
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from safeborders_fed.coordinator.models import Listed, Signed
     from safeborders_fed.study.model_file import Model
@@ -27,6 +27,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(models_app, name="models")
 app.add_typer(release_app, name="release")
 app.add_typer(coordinator_study.app, name="study")
+enrolment_coordinator.register(app)
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
 By = Annotated[str, typer.Option("--by", help="Your name, as enrolled.")]
@@ -44,12 +45,35 @@ def init(
     signatures: Annotated[
         int, typer.Option(min=1, max=16, help="How many operators must sign a release.")
     ] = _FOUR_EYES,
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT that nodes dial; without it, it looks after models only.")
+    ] = None,
+    listen: enrolment_coordinator.Listen = None,
+    ca_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A new file for the certificate authority's key, outside the directory."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a new coordinator: directory, settings and the first operator's key."""
+    """Make a new coordinator: directory, settings, the first operator's key, and certificates."""
+    from safeborders_fed.coordinator.founding import add_network
     from safeborders_fed.coordinator.home import create_home
+    from safeborders_fed.coordinator.network import require_address
+    from safeborders_fed.errors import UsageError
 
+    if (address is None) != (ca_key_file is None):
+        raise UsageError(
+            "usage", "--address and --ca-key-file go together", "give both, or neither for models only"
+        )
+    for text in filter(None, (address, listen)):
+        require_address(text)
     made = create_home(home, operator=operator, key_file=key_file, release_signatures=signatures)
+    if address is not None and ca_key_file is not None:
+        made = add_network(made, address=address, listen=listen, ca_key_file=ca_key_file, now=_now())
+        output.message(
+            f"Nodes reach it at {made.network.address}. The authority's key is in {ca_key_file}: keep it on "
+            "a medium of its own; it is needed once a year."
+        )
     _print_operator(made.operators[0].name, made.operators[0].public, key_file, as_json=as_json)
 
 
@@ -166,10 +190,14 @@ def release_withdraw(
     _print_signed(signed, "withdrawn", as_json=as_json)
 
 
-def _today() -> date:
+def _now() -> datetime:
     from datetime import UTC, datetime
 
-    return datetime.now(UTC).date()
+    return datetime.now(UTC)
+
+
+def _today() -> date:
+    return _now().date()
 
 
 def _print_signed(signed: Signed, done: str, *, as_json: bool) -> None:

@@ -58,11 +58,12 @@ def draft(
     """Draft a study and show what it costs. Nobody is asked anything yet."""
     from safeborders_fed.coordinator import drafting
     from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.members import current_roster
     from safeborders_fed.privacy.accounting import rho_for
     from safeborders_fed.study.draft import Wish
 
     coordinator = CoordinatorHome.load(home)
-    roster = _current_roster(coordinator)
+    roster = current_roster(coordinator)
     wish = Wish(
         id=study,
         purpose=purpose,
@@ -284,13 +285,6 @@ def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], st
         output.message(f"The states are not told yet: {error.cause}. {error.fix}.")
         return False
     return True
-
-
-def _current_roster(home: CoordinatorHome) -> Any:
-    import importlib
-
-    enrolment: Any = importlib.import_module("safeborders_fed.coordinator.enrolment")
-    return enrolment.current_roster(home)
 
 
 def _parameters(file: Path | None) -> dict[str, Any]:

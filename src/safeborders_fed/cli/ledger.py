@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safeborders_fed.cli import output
+from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
@@ -45,9 +46,7 @@ def sign(
     name: Annotated[str, typer.Option(help="Your name, as enrolled at this node.")],
     key: Annotated[Path, typer.Option(help="Your approver key file.")],
     out: Annotated[Path, typer.Option(help="New file for the signed approval.")],
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="File with the passphrase, where there is no terminal to ask at.")
-    ] = None,
+    passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """Approve settling the ledger's open disputes, as one of two people."""
@@ -57,28 +56,8 @@ def sign(
     if out.exists():
         raise UsageError("out-exists", f"{out} exists already", "name a new file with --out")
     _, ledger = _open(home)
-    out.write_bytes(sign_settlement(ledger, name, key, _passphrase(passphrase_file)))
+    out.write_bytes(sign_settlement(ledger, name, key, passphrase(passphrase_file)))
     output.result({"approval": str(out)}, f"Signed by {name}: {out}", as_json=as_json)
-
-
-def _passphrase(file: Path | None) -> str:
-    import getpass
-    import sys
-
-    from safeborders_fed.errors import ConfigurationError, UsageError
-
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise ConfigurationError(
-                "passphrase-unreadable", f"{file} cannot be read: {error.strerror}", "check the path"
-            ) from error
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "no-terminal", "there is no terminal to ask for the passphrase", "use --passphrase-file"
-        )
-    return getpass.getpass("Passphrase of your approver key: ")
 
 
 @app.command()

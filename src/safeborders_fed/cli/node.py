@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import ledger, output, score
+from safeborders_fed.cli import approvers, enrolment_node, ledger, output, roster, score
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -25,6 +25,9 @@ cases_app = typer.Typer(help="Look after the case store.", no_args_is_help=True,
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(roster.app, name="roster")
+app.add_typer(approvers.app, name="approver")
+enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.command("score")(score.score)
 app.command("review")(score.review)
@@ -45,19 +48,24 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make a new node: directory, empty case store, node.toml and key file."""
+    from safeborders_fed.node.enrolment import write_request
     from safeborders_fed.node.settings import create_node
 
     settings = create_node(home, country, key_file, max_victims)
+    request = write_request(settings, enrolment_node.now())
     output.result(
-        {
+        enrolment_node.request_content(request)
+        | {
             "home": settings.home,
             "country": settings.country,
             "key_file": settings.key_path,
             "signing_key_file": settings.signing_key_path,
+            "transport_key_file": settings.transport_key_path,
         },
         f"The node for {settings.country} is in {settings.home}.\n"
-        f"Its secrets are in {settings.key_path}, its signing key in {settings.signing_key_path}: "
-        "back both up apart from the data.\n"
+        f"Its secrets are in {settings.key_path}, its signing key in {settings.signing_key_path}, its "
+        f"transport key in {settings.transport_key_path}: back them up apart from the data.\n"
+        f"{enrolment_node.request_text(request)}\n"
         "Next: safeborders node mapping suggest FILE",
         as_json=as_json,
     )

@@ -5,6 +5,8 @@ Layout of the directory::
     coordinator.toml    settings and operators; no secret
     models/             candidates, and the signatures gathered so far
     released/           what is handed out to nodes
+    pki/                certificates (``pki``)
+    members/ rosters/   who is enrolled (``enrolment``)
 
 Guarantees: settings that exist are complete and of the right types; unknown keys are refused; nobody and no
 key is enrolled twice; an operator's key lies outside the home directory, so that a copy of the directory
@@ -23,8 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Limit
 
+from safeborders_fed.coordinator.network import DEADLINE, Network, NetworkTable, RoundsTable
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.study import durable
 from safeborders_fed.study.key_files import save_key
 from safeborders_fed.study.roster import PublicKey
 
@@ -64,6 +68,8 @@ class _Settings(BaseModel):
 
     release_signatures: int = Limit(ge=1, le=16)
     operators: Annotated[tuple[Operator, ...], Limit(strict=False, min_length=1, max_length=16)]
+    network: NetworkTable | None = None
+    rounds: RoundsTable = RoundsTable()
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -82,11 +88,30 @@ class CoordinatorHome:
         path: The directory.
         operators: The people who sign, in the order of their enrolment.
         release_signatures: How many of them must sign a release.
+        deadline_seconds: How long a round waits for a node.
+        reached_at: Where nodes reach it; None in a coordinator that only looks after models.
     """
 
     path: Path
     operators: tuple[Operator, ...]
     release_signatures: int
+    deadline_seconds: float = DEADLINE
+    reached_at: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        """Where nodes reach it.
+
+        Raises:
+            ConfigurationError: ``no-network``.
+        """
+        if self.reached_at is None:
+            raise ConfigurationError(
+                "no-network",
+                f"{self.path / SETTINGS_FILE} has no [network], so no node can reach this coordinator",
+                "run `safeborders coordinator network --address HOST:PORT --ca-key-file FILE`",
+            )
+        return self.reached_at
 
     @property
     def models(self) -> Path:
@@ -106,20 +131,38 @@ class CoordinatorHome:
             ConfigurationError: ``settings-missing`` or ``settings-invalid``.
         """
         file = Path(path) / SETTINGS_FILE
+        return cls.of(Path(path), _read(file))
+
+    @classmethod
+    def of(cls, path: Path, text: str) -> CoordinatorHome:
+        """The coordinator with this text as its settings.
+
+        Raises:
+            ConfigurationError: ``settings-invalid``.
+        """
+        file = path / SETTINGS_FILE
         try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigurationError(
-                "settings-missing",
-                f"{file} cannot be read: {error.strerror}",
-                "give the directory that `safeborders coordinator init` made",
-            ) from error
+            table = tomllib.loads(text)
         except ValueError as error:
             raise ConfigurationError(
                 "settings-invalid", f"{file} is not TOML: {error}", "mend the line named"
             ) from error
         settings = _checked(table, str(file))
-        return cls(Path(path), settings.operators, settings.release_signatures)
+        return cls(
+            path,
+            settings.operators,
+            settings.release_signatures,
+            settings.rounds.deadline_seconds,
+            None if settings.network is None else Network.of(settings.network),
+        )
+
+    def with_lines(self, text: str) -> CoordinatorHome:
+        """What the coordinator would be with more lines at the end of its settings.
+
+        Raises:
+            ConfigurationError: ``settings-invalid`` or ``settings-missing``.
+        """
+        return CoordinatorHome.of(self.path, _read(self.path / SETTINGS_FILE) + text)
 
     def require_operator(self, name: str, key: Ed25519PrivateKey) -> Operator:
         """The operator of this name, whose key this is.
@@ -172,7 +215,7 @@ def create_home(
             ``key-file-exists``, ``coordinator-unwritable``. Nothing that exists is overwritten.
     """
     path = Path(path)
-    _check_outside(Path(key_file), path)
+    check_outside(Path(key_file), path)
     key = Ed25519PrivateKey.generate()
     first = {"name": operator, "public": public_hex(key)}
     _checked({"release_signatures": release_signatures, "operators": [first]}, SETTINGS_FILE)
@@ -205,22 +248,43 @@ def add_operator(home: CoordinatorHome, name: str, key_file: Path) -> Operator:
             ``key-file-inside-home``, ``key-file-exists``, ``key-file-unwritable``,
             ``coordinator-unwritable``.
     """
-    _check_outside(Path(key_file), home.path)
+    check_outside(Path(key_file), home.path)
     key = Ed25519PrivateKey.generate()
-    entry = {"name": name, "public": public_hex(key)}
-    everybody = [*(operator.model_dump() for operator in home.operators), entry]
-    settings = _checked({"release_signatures": home.release_signatures, "operators": everybody}, name)
+    entry = _entry({"name": name, "public": public_hex(key)})
+    home.with_lines(entry)
     save_key(key, Path(key_file))
+    return append_settings(home, entry).operators[-1]
+
+
+def append_settings(home: CoordinatorHome, text: str) -> CoordinatorHome:
+    """Adds lines to the end of a coordinator's settings, or changes nothing.
+
+    Raises:
+        ConfigurationError: ``settings-invalid``, ``settings-missing`` or ``coordinator-unwritable``.
+    """
+    file = home.path / SETTINGS_FILE
+    changed = home.with_lines(text)
     try:
-        with (home.path / SETTINGS_FILE).open("a", encoding="utf-8") as file:
-            file.write(_entry(entry))
+        durable.replace(file, (_read(file) + text).encode("utf-8"))
     except OSError as error:
         raise ConfigurationError(
             "coordinator-unwritable",
-            f"{home.path / SETTINGS_FILE} cannot be written: {error.strerror}",
-            "mend the rights of the file, and enrol the operator again with another key file",
+            f"{file} cannot be written: {error.strerror}",
+            "free space on the disk, or mend the rights of the file, then begin again with new key files",
         ) from error
-    return settings.operators[-1]
+    return changed
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            "settings-missing",
+            f"{file} cannot be read: {why}",
+            "give the directory that `safeborders coordinator init` made",
+        ) from error
 
 
 def _entry(operator: dict[str, str]) -> str:
@@ -229,7 +293,12 @@ def _entry(operator: dict[str, str]) -> str:
     return f'\n[[operators]]\nname = {name}\npublic = "{operator["public"]}"\n'
 
 
-def _check_outside(key_file: Path, home: Path) -> None:
+def check_outside(key_file: Path, home: Path) -> None:
+    """Refuse a key file that would be copied together with the directory.
+
+    Raises:
+        ConfigurationError: ``key-file-inside-home``.
+    """
     if key_file.resolve().is_relative_to(home.resolve()):
         raise ConfigurationError(
             "key-file-inside-home",

@@ -31,9 +31,13 @@ class Purpose(StrEnum):
     STUDY_REFUSAL = "safeborders study refusal v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
+    ENROLMENT_REQUEST = "safeborders enrolment request v1"
+    ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
+    LOG_RECORD = "safeborders log record v1"
 
 
-def _message(purpose: Purpose, payload: bytes) -> bytes:
+def message(purpose: Purpose, payload: bytes) -> bytes:
+    """The bytes that a signature for this purpose covers."""
     name = purpose.value.encode("ascii")
     return struct.pack("<I", len(name)) + name + payload
 
@@ -45,7 +49,7 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 
 def sign(key: Ed25519PrivateKey, purpose: Purpose, payload: bytes) -> str:
     """A signature, 128 hexadecimal digits."""
-    return key.sign(_message(purpose, payload)).hex()
+    return key.sign(message(purpose, payload)).hex()
 
 
 def verify(public: str, purpose: Purpose, payload: bytes, signature: str) -> None:
@@ -56,7 +60,7 @@ def verify(public: str, purpose: Purpose, payload: bytes, signature: str) -> Non
     """
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
-        key.verify(bytes.fromhex(signature), _message(purpose, payload))
+        key.verify(bytes.fromhex(signature), message(purpose, payload))
     except (InvalidSignature, ValueError) as error:
         raise PeerError(
             "bad-signature",

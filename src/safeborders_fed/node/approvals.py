@@ -12,11 +12,9 @@ Guarantees:
 
 from __future__ import annotations
 
-import os
-import stat
 import unicodedata
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -27,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
@@ -35,7 +33,8 @@ from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.study import canonical
 from safeborders_fed.study.accepted_keys import AcceptedKeys
-from safeborders_fed.study.roster import Digest, PublicKey, Roster, Signature
+from safeborders_fed.study.key_files import read_key, write_key
+from safeborders_fed.study.roster import Digest, Instant, PublicKey, Roster, Signature
 
 SHORTEST_PASSPHRASE: Final = 12
 NEEDED_FOR_KEYS: Final = 2
@@ -44,17 +43,32 @@ _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_err
 
 Subject = Literal["study", "key-acceptance", "reconciliation"]
 PersonName = Annotated[str, Limit(min_length=1, max_length=200)]
-Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+
+
+class Revoked(BaseModel):
+    """That a key counts no more, since when and why."""
+
+    model_config = _STRICT
+
+    on: date
+    reason: Annotated[str, Limit(min_length=1, max_length=1000)]
 
 
 class Approver(BaseModel):
-    """A person enrolled at this node. An auditor reads and never approves."""
+    """A person enrolled at this node. An auditor reads and never approves.
+
+    Attributes:
+        since: Day of their enrolment, where it was written down.
+        revoked: Set once the key counts no more.
+    """
 
     model_config = _STRICT
 
     name: PersonName
     role: Literal["approver", "auditor"]
     public: PublicKey
+    since: date | None = None
+    revoked: Revoked | None = None
 
 
 class Approval(BaseModel):
@@ -170,13 +184,13 @@ def require_approvals(
         raise ConfigurationError(
             "bad-approval-policy", f"{needed} approvals are asked for", "ask for one at least, better two"
         )
-    people = _people(approvers)
+    known = people(approvers)
     counted: dict[int, Approval] = {}
     not_counted: list[str] = []
     for approval in approvals:
         why = _enrolment_objection(approval, approvers, revoked)
         why = why or _objection(approval, subject, subject_hash, now)
-        person = people.get(approval.approver)
+        person = known.get(approval.approver)
         if why is None and person is not None and person not in counted:
             counted[person] = approval
         else:
@@ -226,7 +240,7 @@ def create_approver_key(path: Path, passphrase: str) -> str:
     """Makes a key and writes it, encrypted, to a new file of mode 0600; returns the public key.
 
     Raises:
-        ConfigurationError: ``passphrase-too-short``, ``approver-key-exists`` or ``approver-key-unwritable``.
+        ConfigurationError: ``passphrase-too-short``, ``key-file-exists`` or ``key-file-unwritable``.
     """
     if len(passphrase.strip()) < SHORTEST_PASSPHRASE:
         raise ConfigurationError(
@@ -236,24 +250,7 @@ def create_approver_key(path: Path, passphrase: str) -> str:
         )
     key = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.encode("utf-8"))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "approver-key-exists", f"{path} exists already", "choose another path; no key is overwritten"
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            "approver-key-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "choose a directory that exists and that this user may write to",
-        ) from error
+    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), path)
     return signing.public_hex(key)
 
 
@@ -261,26 +258,11 @@ def load_approver_key(path: Path, passphrase: str) -> Ed25519PrivateKey:
     """The key that ``create_approver_key`` wrote.
 
     Raises:
-        ConfigurationError: ``approver-key-missing``, ``approver-key-exposed`` (group or others may open it),
-            ``approver-key-unopened`` (wrong passphrase, or the file is damaged) or
-            ``approver-key-malformed`` (another kind of key, or one without a passphrase).
+        ConfigurationError: ``key-file-missing``, ``key-file-open-to-others``, ``approver-key-unopened``
+            (wrong passphrase, or the file is damaged) or ``approver-key-malformed`` (another kind of key, or
+            one without a passphrase).
     """
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            pem = file.read()
-    except OSError as error:
-        raise ConfigurationError(
-            "approver-key-missing",
-            f"{path} cannot be read: {error.strerror}",
-            "give the path of your own approver key",
-        ) from error
-    if mode & 0o077:
-        raise ConfigurationError(
-            "approver-key-exposed",
-            f"{path} has mode {mode:04o}, so others than its owner may open it",
-            f"run `chmod 600 {path}`, and ask who has read it",
-        )
+    pem = read_key(path)
     if b"BEGIN ENCRYPTED PRIVATE KEY" not in pem:
         raise _not_an_approver_key(path)
     try:
@@ -303,7 +285,7 @@ def _enrolment_objection(
     enrolled = [entry for entry in approvers if entry.public == approval.approver]
     if not enrolled:
         return "unknown key"
-    if approval.approver in revoked:
+    if approval.approver in revoked or any(entry.revoked for entry in enrolled):
         return "the key is revoked"
     if any(entry.role != "approver" for entry in enrolled):
         return "enrolled as auditor"
@@ -323,7 +305,7 @@ def _objection(approval: Approval, subject: Subject, subject_hash: str, now: dat
     return None if _is_signed(approval) else "bad signature"
 
 
-def _people(approvers: Collection[Approver]) -> dict[str, int]:
+def people(approvers: Collection[Approver]) -> dict[str, int]:
     """A number for each key, the same for all keys that are joined by a name or a shared key."""
     number: dict[str, int] = {}
     groups: list[set[str]] = []
@@ -362,5 +344,5 @@ def _not_an_approver_key(path: Path) -> ConfigurationError:
     return ConfigurationError(
         "approver-key-malformed",
         f"{path} is not an approver's key under a passphrase",
-        "give the path of a key that `safeborders node approver add` made",
+        "give the path of a key that `safeborders node approver create-key` made",
     )

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.approvals import Approval, approve, load_approver_key, require_approvals
 from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.journal import now
 from safeborders_fed.privacy import accounting
-from safeborders_fed.study.key_files import load_key
 
 if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
@@ -118,7 +116,7 @@ def reconcile(
     )
     people = tuple(approval.name for approval in counted)
     # The log first: should the machine stop in between, people settle it again, and nothing is unlogged.
-    with AuditLog(settings.audit_path, load_key(settings.signing_key_path), settings.country) as log:
+    with settings.open_audit_log() as log:
         log.append(
             Operation.RECONCILE,
             who=", ".join(people),

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node.approvals import Approver, Instant, PersonName
+from safeborders_fed.node.approvals import Approver, PersonName
 from safeborders_fed.study import canonical
 from safeborders_fed.study.manifest import Identifier
 from safeborders_fed.study.offering import HUMAN_REASONS, Why
-from safeborders_fed.study.roster import Digest, PublicKey, Signature
+from safeborders_fed.study.roster import Digest, Instant, PublicKey, Signature
 
 
 class StudyRefusal(BaseModel):

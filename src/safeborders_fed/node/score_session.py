@@ -25,7 +25,6 @@ from safeborders_fed.node.review_list import ReviewList
 from safeborders_fed.node.reviews import BandSummary, Reviews, Wanted
 from safeborders_fed.node.scoring import needed_fields
 from safeborders_fed.node.settings import NodeSettings
-from safeborders_fed.study.key_files import load_key
 
 
 def open_models(settings: NodeSettings) -> NodeModels:
@@ -177,4 +176,4 @@ def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
 
 
 def _audit_log(settings: NodeSettings) -> AuditLog:
-    return AuditLog(settings.audit_path, load_key(settings.signing_key_path), settings.country)
+    return settings.open_audit_log()

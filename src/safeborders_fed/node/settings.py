@@ -16,19 +16,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
+from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.desk import Desk
+from safeborders_fed.node.desks import open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
-from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
-from safeborders_fed.study.key_files import load_key, save_key
+from safeborders_fed.study.enrolment import EnrolmentBundle
+from safeborders_fed.study.key_files import load_key, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
@@ -36,6 +37,7 @@ LEDGER_FILE: Final = "ledger.sqlite"
 AUDIT_FILE: Final = "audit.jsonl"
 ROSTER_FILE: Final = "accepted-keys.json"
 APPROVERS_FILE: Final = "approvers.json"
+ENROLMENT_FILE: Final = "coordinator.json"
 _TEMPLATE: Final = """\
 # Settings of one node. Keep this file with the node; it holds no secret.
 
@@ -48,6 +50,9 @@ key_file = {key_file}
 
 # The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
 signing_key_file = {signing_key_file}
+
+# The file with the key that opens the way to the coordinator. Outside this directory, mode 600.
+transport_key_file = {transport_key_file}
 
 # The directory of the encrypted case store, relative to this file.
 store = "store"
@@ -87,6 +92,7 @@ class NodeSettings(BaseModel):
         country: The member state of the node.
         key_file: Where its secrets are; absolute, or relative to ``home``.
         signing_key_file: Where its signing key is, likewise.
+        transport_key_file: Where its transport key is, likewise; None in a node that never meets a network.
         store: Where its case store is, relative to ``home``.
         operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
@@ -99,6 +105,7 @@ class NodeSettings(BaseModel):
     country: Country
     key_file: Annotated[Path, Field(strict=False)]
     signing_key_file: Annotated[Path, Field(strict=False)]
+    transport_key_file: Annotated[Path | None, Field(strict=False)] = None
     store: Annotated[Path, Field(strict=False)]
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
@@ -136,6 +143,8 @@ class NodeSettings(BaseModel):
             ) from error
         check_outside(settings.key_path, settings.home)
         check_outside(settings.signing_key_path, settings.home)
+        if settings.transport_key_file is not None:
+            check_outside(settings.transport_key_path, settings.home)
         return settings
 
     @property
@@ -147,6 +156,21 @@ class NodeSettings(BaseModel):
     def signing_key_path(self) -> Path:
         """Where the signing key is."""
         return self.home / self.signing_key_file
+
+    @property
+    def transport_key_path(self) -> Path:
+        """Where the transport key is.
+
+        Raises:
+            ConfigurationError: ``no-transport-key``.
+        """
+        if self.transport_key_file is None:
+            raise ConfigurationError(
+                "no-transport-key",
+                f"{self.home / SETTINGS_FILE} names no transport_key_file: the node reaches no coordinator",
+                "name a new file there, outside the node's directory, and run `safeborders node request`",
+            )
+        return self.home / self.transport_key_file
 
     @property
     def store_path(self) -> Path:
@@ -167,42 +191,59 @@ class NodeSettings(BaseModel):
         """
         if self.policy is None:
             raise no_policy(self.home)
-        key = load_key(self.signing_key_path)
-        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        accepted = self.accepted_keys()
+        if accepted.roster is None:
+            self._document(ROSTER_FILE, "no-roster", "an accepted roster")
         approvers = self.approvers()
-        return Participant(
-            identity=Identity.from_accepted(self.country, key, accepted, now().date()),
-            store=self.open_store(),
-            ledger=self.open_ledger(),
-            policy=self.policy,
-            approvers=approvers,
-            audit_log=AuditLog(self.audit_path, key, self.country),
-            studies=self.open_studies(),
-        )
+        audit_log = self.open_audit_log()  # a renewed key takes over here
+        try:
+            key = load_key(self.signing_key_path)
+            return Participant(
+                identity=Identity.from_accepted(self.country, key, accepted, now().date()),
+                store=self.open_store(),
+                ledger=self.open_ledger(),
+                policy=self.policy,
+                approvers=approvers,
+                audit_log=audit_log,
+                studies=open_studies(self),
+            )
+        except BaseException:
+            audit_log.close()
+            raise
 
-    def open_studies(self) -> NodeStudies:
-        """The studies that this node was offered by the operators whose keys it pins."""
-        return NodeStudies(self.home, self.operator_keys)
-
-    def open_desk(self) -> Desk:
-        """What studies are held against here, for people who decide on them. Opens no case data.
+    def open_audit_log(self) -> AuditLog:
+        """The audit log, open for writing, with all records that waited for it.
 
         Raises:
-            ConfigurationError: As ``open_ledger``, ``approvers``; ``no-roster``.
+            ConfigurationError: as ``own_keys.open_log``.
         """
-        if self.policy is None:
-            raise no_policy(self.home)
-        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
-        return Desk(
-            self.country,
-            "" if accepted.roster is None else accepted.roster.hash(),
-            CaseStore.max_victims_of(self.store_path),
-            studies=self.open_studies(),
-            ledger=self.open_ledger(),
-            policy=self.policy,
-            approvers=self.approvers(),
-            clock=now,
-        )
+        return own_keys.open_log(self)
+
+    def accepted_keys(self) -> AcceptedKeys:
+        """What the node's people have accepted; without a roster before the first acceptance.
+
+        Raises:
+            ConfigurationError: ``bad-accepted-keys`` or ``no-roster`` (unreadable).
+        """
+        if not (self.home / ROSTER_FILE).exists():
+            return AcceptedKeys()
+        return AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+
+    def enrolment(self) -> EnrolmentBundle:
+        """What the node knows of its coordinator.
+
+        Raises:
+            ConfigurationError: ``not-enrolled`` or ``bad-enrolment``.
+        """
+        data = self._document(ENROLMENT_FILE, "not-enrolled", "an accepted enrolment bundle")
+        try:
+            return EnrolmentBundle.from_bytes(data)
+        except (PeerError, RefusedError) as error:
+            raise ConfigurationError(
+                "bad-enrolment",
+                f"{self.home / ENROLMENT_FILE} is damaged: {error.cause}",
+                "restore it from backup, or accept the bundle again with `safeborders node enrol`",
+            ) from error
 
     @property
     def audit_path(self) -> Path:
@@ -267,7 +308,7 @@ def _quoted(path: Path) -> str:
 
 
 def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
-    """Make a new node: its directory, an empty case store, ``node.toml`` and the key file.
+    """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
 
     Raises:
         ConfigurationError: ``unknown-country``, ``node-exists``, ``key-file-inside-home``,
@@ -291,9 +332,14 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         keys.save(key_file)
         signing_key_file = key_file.with_name(f"{key_file.name}.signing")
         save_key(Ed25519PrivateKey.generate(), signing_key_file)
+        transport_key_file = key_file.with_name(f"{key_file.name}.transport")
+        save_transport_key(new_transport_key(), transport_key_file)
         CaseStore.create(home / "store", keys, max_victims)
         text = _TEMPLATE.format(
-            country=country, key_file=_quoted(key_file), signing_key_file=_quoted(signing_key_file)
+            country=country,
+            key_file=_quoted(key_file),
+            signing_key_file=_quoted(signing_key_file),
+            transport_key_file=_quoted(transport_key_file),
         )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)

@@ -1,4 +1,7 @@
-"""Files that hold one Ed25519 signing key each.
+"""Files that hold one private key each.
+
+Three kinds: Ed25519 keys, which sign documents; the transport key of a node (EC P-384, in OpenSSH form, as
+Flower's node authentication wants it); keys that sign certificates (EC P-384, PKCS #8).
 
 Guarantees: a key file is readable by its owner only, and is refused otherwise; no key file is ever
 overwritten; the key stands in no message.
@@ -8,28 +11,92 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
+    load_ssh_private_key,
 )
 
 from safeborders_fed.errors import ConfigurationError
 
 
 def save_key(key: Ed25519PrivateKey, path: Path) -> None:
-    """Writes a signing key to a new file of mode 600.
+    """Writes a signing key to a new file of mode 600. Raises as ``write_key``."""
+    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), path)
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """Reads a signing key.
+
+    Raises:
+        ConfigurationError: ``key-file-malformed``, or from ``read_key``.
+    """
+    key = _parsed(path, lambda data: load_pem_private_key(data, password=None))
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _malformed(path, "an Ed25519 signing key")
+    return key
+
+
+def new_transport_key() -> ec.EllipticCurvePrivateKey:
+    """A new key on the curve P-384."""
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def save_transport_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
+    """Writes a transport key to a new file of mode 600, in OpenSSH form. Raises as ``write_key``."""
+    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), path)
+
+
+def load_transport_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Reads a transport key.
+
+    Raises:
+        ConfigurationError: ``key-file-malformed``, or from ``read_key``.
+    """
+    return _on_p384(path, _parsed(path, lambda data: load_ssh_private_key(data, password=None)))
+
+
+def transport_public(key: ec.EllipticCurvePrivateKey) -> str:
+    """The public half of a transport key, in one line as OpenSSH writes it, without a comment."""
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+
+
+def save_certificate_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
+    """Writes the key of a certificate to a new file of mode 600. Raises as ``write_key``."""
+    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), path)
+
+
+def load_certificate_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Reads the key of a certificate.
+
+    Raises:
+        ConfigurationError: ``key-file-malformed``, or from ``read_key``.
+    """
+    return _on_p384(path, _parsed(path, lambda data: load_pem_private_key(data, password=None)))
+
+
+def write_key(pem: bytes, path: Path) -> None:
+    """Writes the bytes of a key to a new file of mode 600.
 
     Raises:
         ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``.
     """
-    data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # whatever the umask
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError as error:
         raise ConfigurationError(
             "key-file-exists",
@@ -38,20 +105,17 @@ def save_key(key: Ed25519PrivateKey, path: Path) -> None:
         ) from error
     except OSError as error:
         raise ConfigurationError(
-            "key-file-unwritable", f"{path} cannot be written: {error.strerror}", "choose another path"
+            "key-file-unwritable",
+            f"{path} cannot be written: {error.strerror}",
+            "choose a directory that exists and that this user may write to",
         ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)  # whatever the umask
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """Reads a signing key.
+def read_key(path: Path) -> bytes:
+    """The bytes of a key file that nobody but its owner can open.
 
     Raises:
-        ConfigurationError: ``key-file-missing``, ``key-file-open-to-others`` or ``key-file-malformed``.
+        ConfigurationError: ``key-file-missing`` or ``key-file-open-to-others``.
     """
     try:
         with path.open("rb") as file:
@@ -66,19 +130,29 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     if mode & 0o077:
         raise ConfigurationError(
             "key-file-open-to-others",
-            f"other users can read the key file {path}",
+            f"{path} has mode {mode:04o}, so others than its owner may open it",
             f"run `chmod 600 {path}`, and consider the key known to them",
         )
+    return data
+
+
+def _parsed(path: Path, parse: Callable[[bytes], object]) -> object:
+    data = read_key(path)
     try:
-        key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError):
-        raise _malformed(path) from None  # the original error could quote the content
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _malformed(path)
+        return parse(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _malformed(
+            path, "a key of the kind that is needed here"
+        ) from None  # it could quote the content
+
+
+def _on_p384(path: Path, key: object) -> ec.EllipticCurvePrivateKey:
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise _malformed(path, "a key on the curve P-384")
     return key
 
 
-def _malformed(path: Path) -> ConfigurationError:
+def _malformed(path: Path, what: str) -> ConfigurationError:
     return ConfigurationError(
-        "key-file-malformed", f"{path} is not an Ed25519 signing key", "restore the file from its backup"
+        "key-file-malformed", f"{path} does not hold {what}", "restore the file from its backup"
     )

@@ -8,11 +8,11 @@ no key stands in it twice. Versions name the one before by hash. What a node mak
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
 from safeborders_fed.errors import PeerError, RefusedError
@@ -25,6 +25,7 @@ FIRST_PREVIOUS: Final = "0" * 64
 PublicKey = Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
 Signature = Annotated[str, Limit(pattern=r"^[0-9a-f]{128}$")]
+Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -171,15 +172,24 @@ class SignedRoster(BaseModel):
             signed = cls.model_validate_json(data)
         except ValidationError as error:
             raise _malformed(error) from error
-        if signed.signer != operator:
+        signed.check((operator,))
+        return signed
+
+    def check(self, operators: Collection[str]) -> None:
+        """Requires that one of these operators (public keys) signed it.
+
+        Raises:
+            PeerError: ``wrong-roster-signer`` or ``bad-signature``.
+            RefusedError: from ``Roster.check``.
+        """
+        if self.signer not in operators:
             raise PeerError(
                 "wrong-roster-signer",
                 "the roster is signed by another key than that of the coordinator's operator",
                 "ask the operator, by a way of your own, which key is theirs",
             )
-        signing.verify(operator, Purpose.ROSTER, signed.roster.canonical(), signed.signature)
-        signed.roster.check()
-        return signed
+        signing.verify(self.signer, Purpose.ROSTER, self.roster.canonical(), self.signature)
+        self.roster.check()
 
 
 def sign_renewal(old: Ed25519PrivateKey, node: str, new_public: str, version: int) -> str:

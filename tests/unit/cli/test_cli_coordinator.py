@@ -183,3 +183,32 @@ def test_an_empty_coordinator_says_so(home: Path, capsys: pytest.CaptureFixture[
         main.run(["coordinator", "models", "list", "--home", str(home.parent)])
         == ConfigurationError.exit_code
     )
+
+
+def test_init_makes_a_coordinator_that_nodes_can_reach(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "c"
+    arguments = ["coordinator", "init", "--home", str(home), "--operator", "Ana"]
+    arguments += ["--key-file", str(tmp_path / "ana"), "--address", "coordinator.example.eu:9443"]
+    assert main.run(arguments) == UsageError.exit_code
+    assert not home.exists()
+    wrong = ["--ca-key-file", str(tmp_path / "ca"), "--listen", "nowhere"]
+    assert main.run([*arguments, *wrong]) == UsageError.exit_code
+    assert not home.exists()
+    capsys.readouterr()
+    assert main.run([*arguments, "--ca-key-file", str(tmp_path / "ca"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["operator"] == "Ana"
+    certificate = (home / "pki" / "server.crt").read_bytes()
+    renewal = ["coordinator", "renew-certificate", "--home", str(home), "--ca-key-file", str(tmp_path / "ca")]
+    assert main.run([*renewal, "--json"]) == 0
+    assert Path(json.loads(capsys.readouterr().out)["certificate"]).exists()
+    assert (home / "pki" / "server.crt").read_bytes() != certificate
+
+
+def test_a_coordinator_for_models_gets_a_network_later(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["coordinator", "network", "--home", str(home), "--address", "localhost:9443"]
+    assert main.run([*arguments, "--ca-key-file", str(home.parent / "ca")]) == 0
+    assert "localhost:9443" in capsys.readouterr().out

@@ -265,19 +265,19 @@ def test_an_existing_key_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "anna.pem"
     create_approver_key(path, WORDS)
     before = path.read_bytes()
-    assert code_of(create_approver_key, path, WORDS) == "approver-key-exists"
+    assert code_of(create_approver_key, path, WORDS) == "key-file-exists"
     assert path.read_bytes() == before
-    assert code_of(create_approver_key, tmp_path / "no" / "key.pem", WORDS) == "approver-key-unwritable"
+    assert code_of(create_approver_key, tmp_path / "no" / "key.pem", WORDS) == "key-file-unwritable"
 
 
 def test_a_key_that_cannot_be_used_is_refused_by_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "anna.pem"
-    assert code_of(load_approver_key, path, WORDS) == "approver-key-missing"
+    assert code_of(load_approver_key, path, WORDS) == "key-file-missing"
     create_approver_key(path, WORDS)
     assert code_of(load_approver_key, path, "wrong passphrase") == "approver-key-unopened"
     assert code_of(load_approver_key, path, "") == "approver-key-unopened"
     path.chmod(0o640)
-    assert code_of(load_approver_key, path, WORDS) == "approver-key-exposed"
+    assert code_of(load_approver_key, path, WORDS) == "key-file-open-to-others"
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:80] + b"\n-----END ENCRYPTED PRIVATE KEY-----\n")
     assert code_of(load_approver_key, path, WORDS) == "approver-key-unopened"
