@@ -30,6 +30,7 @@ _LISTENING: Final = "0A"
 _T = TypeVar("_T")
 
 WHY: Final = {
+    7: "it is not signed by the pinned authority",
     9: "it is not valid yet",
     10: "it has expired",
     18: "it is signed by itself, not by the pinned authority",
