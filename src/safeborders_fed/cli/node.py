@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import approvers, enrolment_node, ledger, output, roster, score
+from safeborders_fed.cli import approvers, enrolment_node, ledger, node_study, output, roster, score
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -27,6 +27,7 @@ app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
+app.add_typer(node_study.app, name="study")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.command("score")(score.score)
