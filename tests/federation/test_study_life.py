@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from safeborders_fed.coordinator import drafting, models
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
+from safeborders_fed.node.desk import Desk, Standing
 from safeborders_fed.study import canonical, release_file
 from safeborders_fed.study.key_files import load_key
+from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.offering import Offered, Status, Why
 from study_life import OPERATOR, TRENDS, DiedError, Life, later
 
@@ -107,6 +110,24 @@ def test_a_launch_without_a_quorum_spends_nothing_and_can_be_repeated(life: Life
     life.conduct()
     assert life.files().state().state == "finished"
     assert last_words(life)["kind"] == "summary"
+
+
+def test_an_approval_that_the_node_could_not_act_on_does_not_count(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its people have approved, but its policy, budget or roster would refuse: told before anything begins."""
+    life.ready()
+    taken = Desk.standing
+
+    def standing(desk: Desk, manifest: Manifest) -> Standing:
+        found = taken(desk, manifest)
+        return replace(found, reason=Why.ROSTER) if desk.node in EIGHT[:4] else found
+
+    monkeypatch.setattr(Desk, "standing", standing)
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "too-few-approvals"
+    assert "BE: approved, but roster" in str(last_words(life)["cause"])
 
 
 def test_a_study_that_too_few_join_stays_published(life: Life) -> None:

@@ -33,7 +33,7 @@ from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, R
 from safeborders_fed.study import canonical, model_file, release_file
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.model_file import Model
-from safeborders_fed.study.offering import Offer, Offered, Status
+from safeborders_fed.study.offering import Offer, Offered, Status, Why
 from safeborders_fed.study.sums import wrong_reply
 
 _HAVE_APPROVED: Final = frozenset({Status.APPROVED, Status.TAKEN_ON})
@@ -263,11 +263,11 @@ def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | str]) ->
     approved = [
         node
         for node, found in answers.items()
-        if isinstance(found, Offered) and found.status in _HAVE_APPROVED
+        if isinstance(found, Offered) and found.status in _HAVE_APPROVED and found.reason == Why.NONE
     ]
     if len(approved) < manifest.minimum_participants:
         others = ", ".join(
-            f"{node}: {found if isinstance(found, str) else found.status}"
+            f"{node}: {found if isinstance(found, str) else _said(found)}"
             for node, found in answers.items()
             if node not in approved
         )
@@ -277,6 +277,14 @@ def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | str]) ->
             f"{manifest.minimum_participants} are needed ({others})",
             "wait for the approvals of the others and launch it again; nothing was spent",
         )
+
+
+def _said(found: Offered) -> str:
+    """Where a node stands, and what keeps it from taking the study on although its people have
+
+    approved it.
+    """
+    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {found.reason}"
 
 
 def _starting_model(home: CoordinatorHome, manifest: Manifest) -> Model | None:
