@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help demo test test-all lint types contracts bench clean $(addprefix bench-,$(BENCHES))
+.PHONY: help demo test test-all lint types contracts bench bundle clean $(addprefix bench-,$(BENCHES))
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,5 +47,8 @@ $(addprefix bench-,$(BENCHES)): bench-%: $(READY)
 	@mkdir -p bench
 	$(BIN)/python tests/benchmarks/bench_$*.py
 
+bundle: $(READY) ## Write a signed directory to install from without a network: make bundle RELEASE_KEY=FILE
+	@$(BIN)/python tools/bundle.py --release-key "$(RELEASE_KEY)" --out dist
+
 clean: ## Remove everything that the targets made
-	rm -rf $(VENV) demo bench build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo bench build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,9 +15,11 @@ from safeborders_fed.cases.contract import FIELDS, Kind
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.door import Noise
+from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.draft import Wish, draft
@@ -107,8 +109,10 @@ def participant(
     policy: Policy = POLICY,
     noise: Noise = discrete_gaussian,
     ceremony: Ceremony = SMALL,
+    studies: NodeStudies | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> Participant:
-    ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps())
+    ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps(), clock)
     return Participant(
         identity=ceremony.identities[node],
         store=MemoryStore(table),
@@ -117,6 +121,8 @@ def participant(
         approvers=ceremony.people[node].enrolled,
         audit_log=AuditLog(directory / f"{node}.audit.jsonl", ceremony.identities[node].signing_key, node),
         noise=noise,
+        studies=studies,
+        clock=clock,
     )
 
 

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 from flwr.common.secure_aggregation.secaggplus_utils import pseudo_rand_gen
 from numpy.typing import NDArray
 
-from safeborders_fed.coordinator.rounds import add_up
 from safeborders_fed.masking import masks
 from safeborders_fed.masking.keys import StudyKey, offer
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.study.sums import add_up
 
 NODES = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
 DIMENSIONS = (1_000, 100_000, 1_000_000)

@@ -21,8 +21,9 @@ from federation_of import (
     participant,
     study,
 )
+from safeborders_fed.coordinator.federation import NOBODY
 from safeborders_fed.coordinator.gathering import gather
-from safeborders_fed.coordinator.rounds import StudyRun, add_up
+from safeborders_fed.coordinator.rounds import StudyRun
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
 from safeborders_fed.masking.signing import Purpose, sign
@@ -34,6 +35,7 @@ from safeborders_fed.study import handshake
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
+from safeborders_fed.study.sums import add_up
 
 MASKED = study(
     participants=EIGHT,
@@ -53,9 +55,12 @@ class Carrier:
         del node
         return data
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+    def online(self) -> frozenset[str]:
+        return frozenset(self.nodes)
+
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         replies = {}
-        for node, data in requests.items():
+        for node, data in [*requests.items(), *optional.items()]:
             asked = self.to(node, data)
             replies[node] = self.nodes[node].answer(asked).data
             self.sent.append((node, asked, replies[node]))
@@ -318,8 +323,10 @@ def test_a_copied_key_offer_does_not_end_the_study_for_the_honest(nodes: dict[st
     """PL copies RO's study key: both are left out before the first round, the others go on."""
 
     class Copying(Carrier):
-        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-            replies = super().ask(requests)
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
+            replies = super().ask(requests, optional)
             joined = {node: decode(data) for node, data in replies.items()}
             if all(isinstance(message, Joined) for message in joined.values()):
                 own, other = joined["PL"], joined["RO"]
@@ -371,8 +378,10 @@ def test_puppets_in_the_roster_are_refused(nodes: dict[str, Participant]) -> Non
 
 def test_a_contribution_changed_on_its_way_is_refused(nodes: dict[str, Participant]) -> None:
     class Changing(Carrier):
-        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-            replies = super().ask(requests)
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
+            replies = super().ask(requests, optional)
             message = decode(replies["FI"]) if "FI" in replies else None
             if isinstance(message, Contribution):
                 replies["FI"] = replace(message, vector=message.vector + np.uint64(1)).encode()

@@ -42,7 +42,9 @@ def test_a_coordinator_app_runs_the_study_of_its_directory(
     directory.mkdir()
     (directory / "manifest.json").write_bytes(manifest.canonical())
     (directory / "roster.json").write_bytes(SMALL.roster.canonical())
-    (directory / "nodes.json").write_text(json.dumps({"BE": 2, "BG": 3, "FI": 4, "GR": 5}), encoding="utf-8")
+    (directory / "nodes.json").write_text(
+        json.dumps({"BE": [2], "BG": [3], "FI": [4], "GR": [5]}), encoding="utf-8"
+    )
     monkeypatch.setenv("SAFEBORDERS_STUDY", str(directory))
     app = runpy.run_path(str(ROOT / "coordinator" / "server_app.py"))["app"]
     grid = InProcessGrid({number: node_app(node) for number, node in enumerate(nodes, start=2)})
@@ -72,7 +74,7 @@ def test_a_node_app_refuses_what_was_not_approved(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("SAFEBORDERS_HOME", str(home))
     app = runpy.run_path(str(ROOT / "node" / "client_app.py"))["app"]
     request = Round("s", "0" * 64, "statistics", 0, 0, ("BE", "BG"), (), {}, {}).encode()
-    replies = FlowerFederation(InProcessGrid({2: app}), {"BE": 2}, 10.0).ask({"BE": request})
+    replies = FlowerFederation(InProcessGrid({2: app}), {"BE": [2]}, 10.0).ask({"BE": request})
     assert decode(replies["BE"]) == Refusal("BE", Reason.NOT_APPROVED)
 
 

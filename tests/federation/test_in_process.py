@@ -20,6 +20,7 @@ from federation_of import (
 )
 from safeborders_fed.analyses.logistic import Logistic
 from safeborders_fed.analyses.trends import Trends
+from safeborders_fed.coordinator.federation import NOBODY
 from safeborders_fed.coordinator.rounds import RoundDone, StudyRun
 from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError
 from safeborders_fed.node import door
@@ -105,11 +106,14 @@ class Spy:
         self.silent: set[str] = set()
         self.changed: dict[str, bytes] = {}
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+    def online(self) -> frozenset[str]:
+        return frozenset(self.nodes) - self.silent
+
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         self.requests.extend(requests.values())
         replies = {
             node: self.changed.get(node) or self.nodes[node].answer(data).data
-            for node, data in requests.items()
+            for node, data in [*requests.items(), *optional.items()]
             if node not in self.silent
         }
         self.replies.extend(replies.items())
@@ -270,10 +274,12 @@ def test_a_round_goes_on_without_a_node_that_fell_silent_and_pays_for_the_retry(
     silence_after = 6  # three steps of the handshake, three rounds
 
     class Failing(Spy):
-        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
             if len(self.requests) >= silence_after * len(NODES):
                 self.silent.add("FI")
-            return super().ask(requests)
+            return super().ask(requests, optional)
 
     spy = Failing(nodes)
     outcome = StudyRun(manifest, spy, SMALL.roster.keys()).run()
@@ -295,9 +301,11 @@ def test_a_study_that_cannot_go_on_ends_with_an_error_that_names_the_nodes(
         approve(node, manifest)
 
     class Silent(Spy):
-        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
             self.silent = silent if isinstance(decode(next(iter(requests.values()))), Round) else set()
-            return super().ask(requests)
+            return super().ask(requests, optional)
 
     spy = Silent(nodes)
     with pytest.raises(PeerError, match="FI: no-reply") as caught:
@@ -323,10 +331,12 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
         approve(node, manifest)
 
     class Wrong(Spy):
-        def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
             if isinstance(decode(next(iter(requests.values()))), Round):
                 self.changed = {"FI": reply}
-            return super().ask(requests)
+            return super().ask(requests, optional)
 
     with pytest.raises(PeerError, match="FI: "):
         StudyRun(manifest, Wrong(nodes), SMALL.roster.keys()).run()

@@ -98,7 +98,7 @@ class NodeKeys:
                 f"{path} cannot be read: {error.strerror}",
                 "mount or restore the key file that node.toml names",
             ) from error
-        if mode & 0o077:
+        if is_open_to_others(Path(path), mode):
             raise ConfigurationError(
                 "key-file-exposed",
                 f"{path} has mode {mode:04o}, so others than its owner may open it",
@@ -111,6 +111,22 @@ class NodeKeys:
             return cls(**{name: b64decode(content[name], validate=True) for name in _NAMES})
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
             raise _malformed(path) from None  # the original error could quote the secret
+
+
+def credentials_directory() -> Path | None:
+    """Where systemd put the credentials of the service that this process belongs to."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(directory) if directory else None
+
+
+def is_open_to_others(path: Path, mode: int) -> bool:
+    """Whether others than its owner can open a key file, by its mode.
+
+    A service may read its credentials by an access list, which shows as a right of the group; only that
+    service can enter their directory.
+    """
+    permitted = 0o040 if path.parent == credentials_directory() else 0
+    return bool(mode & 0o077 & ~permitted)
 
 
 def _malformed(path: Path) -> ConfigurationError:

@@ -106,25 +106,21 @@ class CaseStore:
             ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``.
         """
         directory = Path(directory)
-        try:
-            head = _Head.model_validate(json.loads((directory / _HEAD).read_bytes()))
-        except OSError as error:
-            raise ConfigurationError(
-                "store-missing",
-                f"there is no case store in {directory}: {error.strerror}",
-                "give the directory that `safeborders node init` made",
-            ) from error
-        except (ValueError, ValidationError) as error:
-            raise ConfigurationError(
-                "store-damaged",
-                f"{directory / _HEAD} is not what a case store holds",
-                "restore the store from its backup",
-            ) from error
+        head = _head(directory)
         if not hmac.compare_digest(head.keys, _fingerprint(keys)):
             raise wrong_key()
         store = cls(StoreFiles(directory, Sealer(keys)), keys, head)
         store._sweep_if_idle()
         return store
+
+    @staticmethod
+    def max_victims_of(directory: Path) -> int:
+        """The public cap on victims of a store, for who holds none of its keys.
+
+        Raises:
+            ConfigurationError: ``store-missing`` or ``store-damaged``.
+        """
+        return _head(Path(directory)).max_victims
 
     def _sweep_if_idle(self) -> None:
         try:
@@ -199,6 +195,23 @@ class CaseStore:
         For the national team only, which must find the file behind a pseudonym.
         """
         return self._identity(snapshot).select(RAW_KEYS_VIEW.names)
+
+
+def _head(directory: Path) -> _Head:
+    try:
+        return _Head.model_validate(json.loads((directory / _HEAD).read_bytes()))
+    except OSError as error:
+        raise ConfigurationError(
+            "store-missing",
+            f"there is no case store in {directory}: {error.strerror}",
+            "give the directory that `safeborders node init` made",
+        ) from error
+    except (ValueError, ValidationError) as error:
+        raise ConfigurationError(
+            "store-damaged",
+            f"{directory / _HEAD} is not what a case store holds",
+            "restore the store from its backup",
+        ) from error
 
 
 def _fingerprint(keys: NodeKeys) -> str:

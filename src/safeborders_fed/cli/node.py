@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import approvers, enrolment_node, ledger, output, roster, score
+from safeborders_fed.cli import approvers, backup, enrolment_node, ledger, output, roster, score
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -29,6 +29,8 @@ app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("score")(score.score)
 app.command("review")(score.review)
 

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study.messages import Message, Refusal, decode
+from safeborders_fed.study.sums import wrong_reply
+
+NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
+"""No requests."""
+NO_REPLY: Final = "no-reply"
 
 
 class Federation(Protocol):
     """Whatever carries messages to nodes and back."""
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Sends each node its request and returns the replies that came before the deadline."""
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
+        """Sends each node its request and returns the replies that came before the deadline.
+
+        A late reply to an earlier call never appears.
+
+        Args:
+            requests: Node to its request: it returns when all of these have replied, or at the deadline.
+            optional: Requests to further nodes. Their replies are among those returned if they came by then;
+                nobody waits for them.
+        """
+        ...
+
+    def online(self) -> frozenset[str]:
+        """The nodes that seem to be connected: those that a further request is worth sending to."""
         ...
 
 
@@ -24,15 +42,10 @@ def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
         PeerError: ``no-reply``, the reason of its refusal, ``wrong-reply``, or that of malformed bytes.
     """
     if node not in replies:
-        raise PeerError("no-reply", f"{node} did not reply in time", "look at the node")
+        raise PeerError(NO_REPLY, f"{node} did not reply in time", "look at the node")
     message = decode(replies[node])
     if isinstance(message, Refusal):
         if message.node != node:
             raise wrong_reply(node)
         raise PeerError(message.reason.value, f"{node} refused: {message.reason}", "ask the node's team")
     return message
-
-
-def wrong_reply(node: str) -> PeerError:
-    """The error for a reply to another question, or in another node's name."""
-    return PeerError("wrong-reply", f"{node} answered something else", "look at the node")

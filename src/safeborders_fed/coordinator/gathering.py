@@ -1,7 +1,8 @@
 """Gathering the nodes before the first round: the coordinator's side of ``study.handshake``.
 
 Guarantees: only nodes that joined, testified and began take part, each under the key that the roster holds;
-what nodes have signed is passed on to all others unchanged.
+what nodes have signed is passed on to all others unchanged. ``coordinator.rejoining`` takes the same steps
+with nodes that come later.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
+from safeborders_fed.coordinator.federation import Federation, reply_of
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Testimony, Witness
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.sums import wrong_reply
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,7 @@ def gather(
         answers: dict[str, Answer] = {}
         for node in nodes:
             try:
-                message = reply_of(node, replies)
-                if not isinstance(message, kind) or message.node != node or message.study != manifest.id:
-                    raise wrong_reply(node)
+                message = answer_of(node, replies, kind, manifest.id)
                 check(message)
                 answers[node] = message
             except SafeBordersError as error:
@@ -61,7 +61,7 @@ def gather(
         list(manifest.participants),
         Join(study=manifest.id, manifest_hash=manifest_hash).encode(),
         Joined,
-        lambda answer: _check_joined(answer, manifest, manifest_hash, public_keys),
+        lambda answer: check_joined(answer, manifest, manifest_hash, public_keys),
     )
     _drop_copies(joined, failures)
     witness = Witness(study=manifest.id, joined=tuple(joined.values())).encode()
@@ -72,9 +72,26 @@ def gather(
     return Gathered(tuple(begun), keys, failures)
 
 
-def _check_joined(
+def answer_of(node: str, replies: Mapping[str, bytes], kind: type[Answer], study: str) -> Answer:
+    """A node's answer to a step of the handshake.
+
+    Raises:
+        PeerError: the same as ``federation.reply_of``.
+    """
+    message = reply_of(node, replies)
+    if not isinstance(message, kind) or message.node != node or message.study != study:
+        raise wrong_reply(node)
+    return message
+
+
+def check_joined(
     answer: Joined, manifest: Manifest, manifest_hash: str, public_keys: Mapping[str, str]
 ) -> None:
+    """Checks what a node says when it joins.
+
+    Raises:
+        PeerError: ``bad-signature``, ``wrong-trust`` or ``wrong-study-key``.
+    """
     answer.check(public_keys[answer.node])
     if (answer.key is not None) != (manifest.trust == "masked"):
         raise PeerError(

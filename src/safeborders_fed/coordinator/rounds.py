@@ -8,13 +8,18 @@ Guarantees:
   retries are used up.
 - A study ends as a ``Release`` or as an error that names what happened; it never hangs and never publishes
   a sum of fewer than ``minimum_participants``.
+- A node that was missing or has restarted takes part from a later round on (``coordinator.rejoining``), never
+  in another attempt at the same one, and no round waits for it.
+- With a history, a run that was cut off goes on at the exact round: what is on record is replayed, the
+  attempt that was under way is asked again with the very same bytes, which nodes answer again for free, and
+  an end is an end. Everything that is sent is on record before.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +27,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Arrays, Release, Stage
-from safeborders_fed.coordinator.federation import Federation, reply_of, wrong_reply
+from safeborders_fed.coordinator.endings import defect, retries_exhausted, too_few_joined, too_few_nodes
+from safeborders_fed.coordinator.federation import Federation, reply_of
 from safeborders_fed.coordinator.gathering import gather
-from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.coordinator.history import RELEASED, Answers, End, History, damaged
+from safeborders_fed.coordinator.rejoining import Rejoining
+from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
-from safeborders_fed.study.messages import Contribution, Round
+from safeborders_fed.study.messages import Round, decode
 from safeborders_fed.study.model_file import Model
+from safeborders_fed.study.sums import (
+    add_up,
+    check_contribution,
+    implausible,
+    is_plausible,
+    same_arrays,
+    stages_by_round,
+    starting_arrays,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,7 @@ class RoundDone:
         participants: Nodes whose contributions were added up.
         rho_spent: Cost of all attempts so far.
         seconds: Duration of the round, all its attempts together.
+        recorded: Whether an earlier run did all of it, and this one read it from the history.
     """
 
     number: int
@@ -51,6 +69,7 @@ class RoundDone:
     participants: tuple[str, ...]
     rho_spent: float
     seconds: float
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +91,6 @@ class Outcome:
     heads: dict[str, Head]
 
 
-def starting_arrays(manifest: Manifest, model: Model) -> Arrays:
-    """The arrays of a published model that a study starts from.
-
-    Raises:
-        RefusedError: ``wrong-warm-start``, when it is not the model that the manifest names, or of another
-            kind or other columns.
-    """
-    named = manifest.parameters.get("warm_start")
-    same_columns = model.head.parameters["features"] == manifest.parameters.get("features")
-    if model.sha256 != named or model.head.kind != manifest.analysis or not same_columns:
-        raise RefusedError(
-            "wrong-warm-start",
-            f"model {model.head.id} is not the one that study {manifest.id!r} names to start from, or has "
-            "another kind or other columns",
-            "give the file whose SHA-256 the manifest has in `warm_start`",
-        )
-    return model.arrays
-
-
 class StudyRun:
     """One run of one study.
 
@@ -100,6 +100,8 @@ class StudyRun:
         keys: Node name to public key (64 hexadecimal digits) of the roster.
         watch: Called after each round.
         warm: The model that the manifest names to start from.
+        history: Where the run is recorded, and where it goes on after a crash. Without one, a run that is
+            cut off is lost.
 
     Raises:
         RefusedError: ``wrong-warm-start``, when it is another one.
@@ -111,7 +113,9 @@ class StudyRun:
         federation: Federation,
         keys: Mapping[str, str],
         watch: Callable[[RoundDone], None] | None = None,
+        *,
         warm: Model | None = None,
+        history: History | None = None,
     ) -> None:
         self._manifest = manifest
         self._warm = None if warm is None else starting_arrays(manifest, warm)
@@ -119,127 +123,205 @@ class StudyRun:
         self._federation = federation
         self._keys = keys
         self._watch = watch
+        self._history = history
+        self._recorded = 0
+        self._asked = False
         self._study_keys: dict[str, SignedKey] = {}
         self._heads: dict[str, Head] = {}
+        self._shown: dict[str, Head] = {}
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
+        self._rejoining = Rejoining(manifest, self._manifest_hash, keys)
+        self._left = 0
 
     def run(self) -> Outcome:
-        """Runs all rounds.
+        """Runs all rounds that are not on record yet.
 
         Raises:
-            PeerError: ``too-few-nodes`` or ``retries-exhausted``.
+            PeerError: ``too-few-nodes``, ``retries-exhausted`` or ``implausible-sum``: the study has ended,
+                perhaps in an earlier run. ``too-few-joined``: it has not begun, and can be run again.
+            ConfigurationError: ``history-unwritable`` or ``history-damaged``: once that is mended, the study
+                can be resumed.
         """
-        manifest = self._manifest
-        joined = gather(manifest, self._manifest_hash, self._federation, self._keys)
+        if self._history is not None:
+            end = self._history.end()
+            error = None if end is None else end.error()
+            if error is not None:
+                raise error
+            self._recorded = self._history.attempts()
+        if not self._recorded:
+            self._gather()
+        analysis: Analysis[Any, Any, Any] = self._manifest.build_analysis()
+        with self._final():
+            state = analysis.start(self._manifest.setting(self._warm))
+        schedule = stages_by_round(analysis)
+        for number, stage in enumerate(schedule):
+            began, self._asked, self._left = time.monotonic(), False, len(schedule) - number - 1
+            self._welcome(number)
+            with self._final():
+                broadcast = analysis.broadcast(state)
+            total = self._private_sum(stage, number, broadcast)
+            with self._final():
+                state = analysis.advance(
+                    state, total, self._manifest.noise(stage.name, len(self._participants))
+                )
+            self._tell(number + 1, len(schedule), time.monotonic() - began)
+            if self._left:
+                self._rejoining.witness(self._federation, self._participants)
+        with self._final():
+            release = analysis.result(state)
+        self._end(End(RELEASED))
+        return Outcome(release, len(schedule), self._attempts, self._spent, self._heads)
+
+    def _gather(self) -> None:
+        joined = gather(self._manifest, self._manifest_hash, self._federation, self._keys)
         self._study_keys = joined.keys
         self._participants = joined.nodes
-        self._require_enough(0, joined.failures)
-        analysis: Analysis[Any, Any, Any] = manifest.build_analysis()
-        state = analysis.start(manifest.setting(self._warm))
-        schedule = [stage for stage in analysis.stages() for _ in range(stage.rounds)]
-        for number, stage in enumerate(schedule):
-            began = time.monotonic()
-            total = self._private_sum(stage, number, analysis.broadcast(state))
-            state = analysis.advance(state, total, self._manifest.noise(stage.name, len(self._participants)))
-            if self._watch is not None:
-                took = time.monotonic() - began
-                self._watch(
-                    RoundDone(
-                        number + 1, len(schedule), self._attempts, self._participants, self._spent, took
-                    )
-                )
-        return Outcome(analysis.result(state), len(schedule), self._attempts, self._spent, self._heads)
+        if len(joined.nodes) < self._manifest.minimum_participants:
+            raise too_few_joined(self._manifest, len(joined.nodes), joined.failures)
 
-    def _private_sum(
-        self, stage: Stage, number: int, broadcast: dict[str, NDArray[np.float64]]
-    ) -> NDArray[np.int64]:
+    def _welcome(self, number: int) -> None:
+        """Takes in those that have come back, unless no retry is left for when they fail again."""
+        if self._attempts - number >= self._manifest.retries:
+            return
+        for node, key in self._rejoining.arrived().items():
+            self._participants = tuple(sorted({*self._participants, node}))
+            self._shown.pop(node, None)  # what it last stated was witnessed when it joined
+            if key is not None:
+                self._study_keys[node] = key
+
+    def _tell(self, number: int, rounds: int, seconds: float) -> None:
+        if self._watch is not None:
+            spent, recorded = self._spent, not self._asked
+            self._watch(
+                RoundDone(number, rounds, self._attempts, self._participants, spent, seconds, recorded)
+            )
+
+    def _private_sum(self, stage: Stage, number: int, broadcast: Arrays) -> NDArray[np.int64]:
         """The private sum of one round, shape (dimension,), over exactly ``self._participants``."""
-        failures: dict[str, str] = {}
+        failures: Mapping[str, str] = {}
         while True:
             self._require_enough(number, failures)
-            request = Round(
-                self._manifest.id,
-                self._manifest_hash,
-                stage.name,
-                number,
-                self._attempts,
-                self._participants,
-                tuple(self._study_keys[node] for node in self._participants if node in self._study_keys),
-                {node: self._heads[node] for node in self._participants if node in self._heads},
-                broadcast,
-            )
+            new = self._attempts >= self._recorded
+            request, data = (self._compose if new else self._recall)(stage, number, broadcast)
+            answers = None if new or self._history is None else self._history.answers(self._attempts)
+            if answers is None:
+                answers = self._ask(request, data, stage)
+            vectors = self._vectors(request, answers, stage)
             self._attempts += 1
             self._spent += self._manifest.terms(stage.name).rho
-            data = request.encode()
-            replies = self._federation.ask(dict.fromkeys(self._participants, data))
-            answers, failures = self._sort_out(replies, request, stage)
+            self._participants = tuple(vectors)
+            failures = answers.failures
+            self._rejoining.failed(failures)
             if not failures:
-                total = add_up([answers[node] for node in self._participants])
-                self._require_plausible(total, stage)
+                total = add_up(list(vectors.values()))
+                with self._final():
+                    if not is_plausible(self._manifest, stage, total, len(vectors)):
+                        raise implausible(self._manifest, stage)
                 return total
-            self._participants = tuple(node for node in self._participants if node in answers)
 
-    def _require_plausible(self, total: NDArray[np.int64], stage: Stage) -> None:
-        """Masks that did not cancel leave numbers all over 64 bits; honest sums and noise stay far below."""
-        count = len(self._participants)
-        largest = count * self._manifest.max_victims * stage.bound
-        largest += math.ceil(20 * self._manifest.noise(stage.name, count))
-        if ((total > largest) | (total < -largest)).any():
-            raise PeerError(
-                "implausible-sum",
-                f"study {self._manifest.id!r} failed: a sum of stage {stage.name} is implausible; not all "
-                "nodes were asked the same, or one of them does not follow the protocol",
-                "compare what each node was sent; repeat in trust mode local to see each contribution",
-            )
+    def _compose(self, stage: Stage, number: int, broadcast: Arrays) -> tuple[Round, bytes]:
+        """The request of a new attempt; it is on record."""
+        request = Round(
+            self._manifest.id,
+            self._manifest_hash,
+            stage.name,
+            number,
+            self._attempts,
+            self._participants,
+            tuple(self._study_keys[node] for node in self._participants if node in self._study_keys),
+            {node: self._shown[node] for node in self._participants if node in self._shown},
+            broadcast,
+        )
+        data = request.encode()
+        if self._history is not None:
+            self._history.asking(self._attempts, data)
+        return request, data
 
-    def _require_enough(self, number: int, failures: dict[str, str]) -> None:
-        told = "; ".join(f"{node}: {what}" for node, what in sorted(failures.items()))
-        if len(self._participants) < self._manifest.minimum_participants:
-            raise PeerError(
-                "too-few-nodes",
-                f"study {self._manifest.id!r} failed in round {number + 1}: {len(self._participants)} nodes "
-                f"are left, {self._manifest.minimum_participants} are needed ({told})",
-                "find out at those nodes why they did not answer, then draft a new study",
+    def _recall(self, stage: Stage, number: int, broadcast: Arrays) -> tuple[Round, bytes]:
+        """The request of an attempt of an earlier run, to the byte; who takes part follows from it."""
+        data = b"" if self._history is None else self._history.request(self._attempts)
+        try:
+            request = decode(data)
+        except PeerError as error:
+            raise damaged(f"attempt {self._attempts} cannot be read") from error
+        if (
+            not isinstance(request, Round)
+            or request.key != (self._manifest.id, number, self._attempts)
+            or (request.manifest_hash, request.stage) != (self._manifest_hash, stage.name)
+            or not same_arrays(request.broadcast, broadcast)
+        ):
+            raise damaged(
+                f"attempt {self._attempts} is not one of this study, or does not follow from others"
             )
-        if self._attempts - number > self._manifest.retries:
-            raise PeerError(
-                "retries-exhausted",
-                f"study {self._manifest.id!r} failed in round {number + 1}: its {self._manifest.retries} "
-                f"retries are used up ({told})",
-                "find out at those nodes why they did not answer, then draft a new study",
-            )
+        self._participants = request.participants
+        self._study_keys = {key.node: key for key in request.keys}
+        self._shown = dict(request.heads)
+        return request, data
 
-    def _sort_out(
-        self, replies: Mapping[str, bytes], request: Round, stage: Stage
-    ) -> tuple[dict[str, NDArray[np.uint64]], dict[str, str]]:
-        """Contributions by node, and for each node without one what it did instead."""
-        answers: dict[str, NDArray[np.uint64]] = {}
+    def _ask(self, request: Round, data: bytes, stage: Stage) -> Answers:
+        """What the nodes answer to an attempt; it is on record."""
+        self._asked = True
+        spare = request.attempt - request.round < self._manifest.retries
+        left = self._left if spare else 0
+        beside = self._rejoining.requests(request.participants, self._federation, left)
+        replies = self._federation.ask(dict.fromkeys(request.participants, data), beside)
+        taken = {key.node: key for key in request.keys}
+        self._rejoining.heard(beside, replies, taken)
+        contributions: dict[str, bytes] = {}
         failures: dict[str, str] = {}
         for node in request.participants:
             try:
                 message = reply_of(node, replies)
-                if (
-                    not isinstance(message, Contribution)
-                    or message.node != node
-                    or message.key != request.key
-                ):
-                    raise wrong_reply(node)
-                if message.vector.shape != (stage.dimension,):
-                    raise wrong_reply(node)
-                message.check(self._keys[node])
+                check_contribution(message, node, request, stage.dimension, self._keys[node])
             except SafeBordersError as error:
                 failures[node] = error.code
             else:
-                answers[node] = message.vector
-                self._heads[node] = message.head
-        return answers, failures
+                contributions[node] = replies[node]
+        answers = Answers(contributions, failures)
+        if self._history is not None:
+            self._history.settled(request.attempt, answers)
+        return answers
 
+    def _vectors(self, request: Round, answers: Answers, stage: Stage) -> dict[str, NDArray[np.uint64]]:
+        """The vectors of those that contributed, in order; keeps their heads for the next request."""
+        nodes = [node for node in request.participants if node in answers.contributions]
+        if {*nodes, *answers.failures} != set(request.participants):
+            raise damaged(f"the answers to attempt {request.attempt} are not those of its participants")
+        vectors = {}
+        for node in nodes:
+            try:
+                message = decode(answers.contributions[node])
+                found = check_contribution(message, node, request, stage.dimension, self._keys[node])
+            except PeerError as error:
+                raise damaged(f"{node}'s answer to attempt {request.attempt} was changed") from error
+            vectors[node] = found.vector
+            self._heads[node] = self._shown[node] = found.head
+        return vectors
 
-def add_up(vectors: Sequence[NDArray[np.uint64]]) -> NDArray[np.int64]:
-    """The sum modulo 2^64, read as signed: int64, shape (dimension,)."""
-    total = np.zeros_like(vectors[0])
-    for vector in vectors:
-        total = total + vector
-    return total.view(np.int64)
+    def _require_enough(self, number: int, failures: Mapping[str, str]) -> None:
+        """Ends the study when nodes or retries are used up."""
+        left = len(self._participants)
+        with self._final():
+            if left < self._manifest.minimum_participants:
+                raise too_few_nodes(self._manifest, number, left, failures)
+            if self._attempts - number > self._manifest.retries:
+                raise retries_exhausted(self._manifest, number, failures)
+
+    @contextmanager
+    def _final(self) -> Iterator[None]:
+        """An error within follows from what is on record: it ends the study for good."""
+        try:
+            yield
+        except SafeBordersError as error:
+            self._end(End.of(error))
+            raise
+        except Exception as error:
+            broken = defect(self._manifest, error)
+            self._end(End.of(broken))
+            raise broken from error
+
+    def _end(self, end: End) -> None:
+        if self._history is not None:
+            self._history.ended(end)

@@ -28,11 +28,13 @@ class Purpose(StrEnum):
     LEDGER_HEAD = "safeborders ledger head v1"
     JOINED = "safeborders joined v1"
     TESTIMONY = "safeborders testimony v1"
+    STUDY_REFUSAL = "safeborders study refusal v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
     ENROLMENT_REQUEST = "safeborders enrolment request v1"
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
-    LOG_RECORD = "safeborders log record v1"
+    BACKUP = "safeborders backup v1"
+    NOTICE = "safeborders notice v1"
 
 
 def message(purpose: Purpose, payload: bytes) -> bytes:

@@ -57,6 +57,7 @@ class Operation(StrEnum):
     STUDY_END = "study-end"
     ERASE = "erase"
     REKEY = "rekey"
+    RESTORE = "restore"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -32,6 +32,7 @@ from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study.handshake import Begun, Joined, Testimony
 from safeborders_fed.study.manifest import Manifest, StageTerms
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round
+from safeborders_fed.study.offering import Kept, Offered
 
 Noise = Callable[[float, int], NDArray[np.int64]]
 """Scale (grid units) and size to independent samples."""
@@ -42,7 +43,8 @@ class Outgoing:
     """Bytes that may leave the node. Made by ``Door`` only.
 
     Attributes:
-        data: An encoded ``Contribution`` or ``Refusal``, or an answer of the handshake.
+        data: An encoded ``Contribution`` or ``Refusal``, or an answer of ``study.handshake`` or
+            ``study.offering``.
         tick: It leaves a whole number of so many seconds after the request; 0 for at once.
     """
 
@@ -138,4 +140,9 @@ class Door:
     @staticmethod
     def handshake(message: Joined | Testimony | Begun) -> Outgoing:
         """Lets out what ``node.session`` says before the first round: keys and ledger heads, no case data."""
+        return Outgoing(_SEAL, message.encode())
+
+    @staticmethod
+    def receipt(message: Offered | Kept) -> Outgoing:
+        """Lets out where this node stands on a study, or that it has kept a part: words of fixed lists."""
         return Outgoing(_SEAL, message.encode())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +103,23 @@ class Journal:
                 "ledger-unreadable",
                 f"the ledger {path.name} cannot be read: {error}",
                 "restore the node directory from backup; do not delete the ledger, it guards the budget",
+            ) from error
+
+    def copy_to(self, path: Path) -> None:
+        """Copies the database as it is between two transactions, to one file; others may go on writing.
+
+        Raises:
+            ConfigurationError: ``ledger-unreadable``, also when the copy cannot be written.
+        """
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                self.db.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # a file that is complete by itself
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                "ledger-unreadable",
+                f"the ledger cannot be copied to {path}: {error}",
+                "free space there, or check the disk under the node's directory",
             ) from error
 
     def close(self) -> None:

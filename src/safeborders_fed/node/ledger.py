@@ -49,6 +49,16 @@ class Totals:
     reserved: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a study has reserved, for which manifest, on which snapshot, and when it ended, if it did."""
+
+    manifest_hash: str
+    rho: float
+    snapshot: str
+    ended: str | None
+
+
 class Ledger:
     """One node's ledger.
 
@@ -97,7 +107,7 @@ class Ledger:
                     )
                 self._require_open(study, row[1])
                 return str(row[2])
-            self._require_budget(study, rho)
+            self.require_budget(study, rho)
             self._db.execute(
                 "INSERT INTO study VALUES (?, ?, ?, ?, ?, NULL)",
                 (study, manifest_hash, rho, snapshot, self._journal.clock().isoformat()),
@@ -105,7 +115,15 @@ class Ledger:
             self._journal.record("reserve", study=study, manifest=manifest_hash, rho=rho, snapshot=snapshot)
             return snapshot
 
-    def _require_budget(self, study: str, rho: float) -> None:
+    def reservation(self, study: str) -> Reservation | None:
+        """What a study has reserved here; None if it never did."""
+        row = self._db.execute(
+            "SELECT manifest_hash, rho_reserved, snapshot, ended FROM study WHERE id = ?", (study,)
+        ).fetchone()
+        return None if row is None else Reservation(*row)
+
+    def require_budget(self, study: str, rho: float) -> None:
+        """Raises RefusedError ``budget-exhausted`` unless a study could reserve so much now."""
         year = self.totals(year=self._journal.clock().year)
         ever = self.totals()
         for name, cap, held in (
@@ -222,6 +240,13 @@ class Ledger:
             if changed.rowcount:
                 self._journal.record("end", study=study, spent=self._spent_by(study))
 
+    def answers(self, study: str) -> dict[int, bytes]:
+        """The bytes of every contribution to a study, by attempt."""
+        rows = self._db.execute(
+            "SELECT attempt, payload FROM contribution WHERE study = ? ORDER BY attempt", (study,)
+        )
+        return {attempt: bytes(payload) for attempt, payload in rows}
+
     def _spent_by(self, study: str) -> float:
         row = self._db.execute("SELECT total(rho) FROM contribution WHERE study = ?", (study,)).fetchone()
         return float(row[0])
@@ -267,6 +292,20 @@ class Ledger:
             self._journal.record("reconcile", resume=resume, people=list(people), rho=lost_rho)
             if lost_rho > 0:
                 self._charge_loss(f"reconciled at entry {resume}", lost_rho)
+
+    def mark_restored(self, backup: str) -> None:
+        """Puts on record that this is a copy: nothing is reserved or spent until two people settle it.
+
+        Args:
+            backup: SHA-256 of the backup's manifest.
+        """
+        with self._journal.transaction():
+            self._journal.record("restored", backup=backup)
+            self.witnesses.dispute_restored(self._journal.head().entries)
+
+    def copy_to(self, path: Path) -> None:
+        """Copies the ledger to one file while others may write it. Raises as Journal.copy_to."""
+        self._journal.copy_to(path)
 
     def _charge_loss(self, study: str, rho: float) -> None:
         at = self._journal.clock().isoformat()

@@ -26,9 +26,11 @@ from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, 
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
 from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.desk import Desk, require_roster
 from safeborders_fed.node.door import Door, Noise, Outgoing
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.offers import Offers
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
@@ -37,10 +39,12 @@ from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Begin, Join, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
+from safeborders_fed.study.offering import Finished, Offer
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.store import CaseStore
     from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.studies import NodeStudies
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -54,6 +58,9 @@ _REASONS: Final = {
     "policy": Reason.POLICY,
     "ledger-disputed": Reason.LEDGER,
     "too-few-witnesses": Reason.LEDGER,
+    "wrong-protocol": Reason.VERSION,
+    "not-enough-approvals": Reason.NOT_APPROVED,
+    "unknown-study": Reason.NOT_APPROVED,
 }
 
 
@@ -79,6 +86,7 @@ class Participant:
         policy: What it permits.
         approvers: The people enrolled at the node.
         audit_log: Where every approval and contribution is written.
+        studies: The studies that it is offered, on its disk. Without it only ``approve`` takes studies on.
         clock: Gives the time, UTC (tests inject it).
         noise: The sampler; only a privacy audit passes another.
     """
@@ -92,6 +100,7 @@ class Participant:
         policy: Policy,
         approvers: Collection[Approver],
         audit_log: AuditLog,
+        studies: NodeStudies | None = None,
         clock: Callable[[], datetime] = now,
         noise: Noise = discrete_gaussian,
     ) -> None:
@@ -107,6 +116,20 @@ class Participant:
         self._studies: dict[str, _Study] = {}
         self._tick = 0.0
         self._record_charges()  # those that a crash kept from the audit log
+        self._offers: Offers | None = None
+        if studies is not None:
+            desk = Desk(
+                self.node,
+                identity.roster_hash,
+                store.max_victims,
+                studies=studies,
+                ledger=ledger,
+                policy=policy,
+                approvers=approvers,
+                clock=clock,
+            )
+            self._offers = Offers(desk, audit_log, self.end)
+            self._offers.end_expired()
 
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
@@ -123,13 +146,21 @@ class Participant:
                 node's approvers have signed its hash.
             ConfigurationError: ``no-cases``, when the store holds no snapshot.
         """
+        snapshot = self._admitted(manifest)
+        counted = require_approvals(
+            approvals,
+            subject="study",
+            subject_hash=manifest.hash(),
+            approvers=self._approvers,
+            needed=self._policy.approvals_needed,
+            now=self._clock(),
+        )
+        self._take_on(manifest, snapshot, counted)
+
+    def _admitted(self, manifest: Manifest) -> str:
+        """The snapshot that a study would run on, if all but people permits it. Raises as ``approve``."""
         manifest.check()
-        if manifest.roster_hash != self._identity.roster_hash:
-            raise RefusedError(
-                "wrong-roster",
-                f"study {manifest.id!r} is for another roster than the one accepted here",
-                "accept the new roster with two approvers, or have the study drafted again",
-            )
+        require_roster(manifest, self._identity.roster_hash)
         self._policy.check(
             manifest, node=self.node, max_victims=self._store.max_victims, today=self._clock().date()
         )
@@ -140,29 +171,33 @@ class Participant:
                 f"node {self.node} holds no cases",
                 "import a case file with `safeborders node import`",
             )
+        return snapshot
+
+    def _take_on(self, manifest: Manifest, snapshot: str, approvals: Sequence[Approval]) -> _Study:
+        """Reserves a study's cost and holds it ready; after a restart once more."""
         digest = manifest.hash()
-        counted = require_approvals(
-            approvals,
-            subject="study",
-            subject_hash=digest,
-            approvers=self._approvers,
-            needed=self._policy.approvals_needed,
-            now=self._clock(),
-        )
         snapshot = self._ledger.reserve(manifest.id, digest, manifest.rho, snapshot)
-        self._audit_log.append(
+        self._audit_log.append_if_new(
+            f"approve/{manifest.id}/{digest}",
             Operation.APPROVE,
-            who=", ".join(approval.name for approval in counted),
+            who=", ".join(approval.name for approval in approvals) or self.node,
             why=manifest.purpose,
             details={"study": manifest.id, "manifest": digest, "rho": manifest.rho, "snapshot": snapshot},
         )
         session = Session(manifest, digest, self._identity, self._ledger)
-        self._studies[manifest.id] = _Study(manifest, digest, session, manifest.build_analysis(), snapshot)
+        study = _Study(manifest, digest, session, manifest.build_analysis(), snapshot)
+        self._studies[manifest.id] = study
+        return study
+
+    def end_expired(self) -> tuple[str, ...]:
+        """Ends the studies whose last day is past; their names. For the service to call now and then."""
+        return () if self._offers is None else self._offers.end_expired()
 
     def end(self, study: str) -> None:
         """Ends a study: releases what it did not spend, and forgets its data."""
         self._ledger.end(study)
-        self._audit_log.append(
+        self._audit_log.append_if_new(
+            f"end/{study}",
             Operation.STUDY_END,
             who=self.node,
             why="the study has ended",
@@ -177,8 +212,8 @@ class Participant:
             return self._reply(data)
         except SafeBordersError as error:
             LOG.warning("refused: %s", error)
-            reason = Reason.MALFORMED if isinstance(error, PeerError) else _REASONS.get(error.code)
-            return self._door.refusal(reason or Reason.UNAVAILABLE, self._tick)
+            otherwise = Reason.MALFORMED if isinstance(error, PeerError) else Reason.UNAVAILABLE
+            return self._door.refusal(_REASONS.get(error.code, otherwise), self._tick)
         except Exception:  # the last line of defence: no exception text may leave the node
             LOG.exception("defect while answering a request")
             return self._door.refusal(Reason.UNAVAILABLE, self._tick)
@@ -193,10 +228,16 @@ class Participant:
                 return self._door.handshake(self._study(witness.study).session.witness(witness))
             case Begin() as begin:
                 return self._door.handshake(self._study(begin.study).session.begin(begin))
+            case Offer() as offer:
+                return self._door.receipt(self._require_offers().offered(offer))
+            case Finished() as finished:
+                return self._door.receipt(self._require_offers().finished(finished))
         raise _malformed("it is not a request")
 
     def _study(self, study: str, manifest_hash: str | None = None) -> _Study:
         found = self._studies.get(study)
+        if found is None and manifest_hash is not None and self._offers is not None:
+            found = self._from_disk(self._offers, study, manifest_hash)
         if found is None or manifest_hash not in {None, found.manifest_hash}:
             raise RefusedError(
                 "not-approved",
@@ -204,6 +245,22 @@ class Participant:
                 "publish it, and let each node approve it",
             )
         return found
+
+    def _from_disk(self, offers: Offers, study: str, manifest_hash: str) -> _Study | None:
+        """Takes on a study that was offered and approved, or was taken on before a restart."""
+        offers.end_expired()
+        manifest = offers.desk.studies.manifest(study)
+        if manifest.hash() != manifest_hash:
+            return None
+        snapshot = self._admitted(manifest)
+        approvals = offers.approvals(manifest)
+        offers.desk.studies.keep_keys(study, self._identity.accepted)
+        return self._take_on(manifest, snapshot, approvals)
+
+    def _require_offers(self) -> Offers:
+        if self._offers is None:
+            raise _malformed("this node is offered no studies")
+        return self._offers
 
     def _contribute(self, request: Round, request_hash: str) -> Outgoing:
         study = self._study(request.study, request.manifest_hash)

@@ -63,6 +63,7 @@ class Session:
         self._last_masked = -1
         self._held: set[str] = set()
         self._stated: Head | None = None
+        self._answered = False
         if manifest.trust == "masked":
             self._key = StudyKey.generate()
             self._offer = offer(
@@ -76,8 +77,9 @@ class Session:
             ).to_json()
 
     def join(self) -> Joined:
-        """Offers the study key and states the ledger's head. A fresh nonce each time."""
+        """Offers the study key and states the ledger's head. A fresh nonce each time, the same key."""
         self._nonce = secrets.token_hex(16)
+        self._answered = False
         key, node = self._identity.signing_key, self._identity.node
         return Joined(
             study=self._manifest.id,
@@ -114,8 +116,13 @@ class Session:
     def begin(self, request: Begin) -> Begun:
         """Satisfies itself that no part of the ledger is missing.
 
+        As many nodes as at the beginning of a study have then witnessed the head that it joined with, which
+        stands for all its contributions, so the next round need not show the last one's. That is what lets a
+        node come back whose last contribution was lost on its way.
+
         Raises:
-            RefusedError: ``too-few-witnesses`` or ``ledger-disputed``.
+            RefusedError: ``too-few-witnesses``, ``ledger-disputed``, or ``joined-too-early`` when it has
+                contributed since it joined.
             PeerError: ``bad-signature``.
         """
         witnesses = set()
@@ -135,7 +142,13 @@ class Session:
                 f"{len(witnesses)} nodes witnessed this ledger; {needed} are needed",
                 "ask the coordinator to pass on the testimonies of all nodes",
             )
-        self._begun = True
+        if self._answered:
+            raise RefusedError(
+                "joined-too-early",
+                f"this node has contributed to study {self._manifest.id!r} since it joined",
+                "let it join again",
+            )
+        self._begun, self._stated = True, None
         return Begun(study=self._manifest.id, node=self._identity.node)
 
     def _hold_against(self, witness: str, known: Known) -> None:
@@ -178,15 +191,22 @@ class Session:
             )
         for node, head in others.items():
             head.check(self._accepted(node), node)
+            if head.study != self._manifest.id:
+                raise PeerError(
+                    "foreign-head",
+                    f"a round shows a ledger head of {node} that it did not state in this study",
+                    "pass on each node's last head unchanged",
+                )
         return others
 
     def sign_head(self, head: Head) -> Head:
         """The ledger's head as a contribution states it."""
-        return head.signed(self._identity.signing_key, self._identity.node)
+        stated = head.model_copy(update={"study": self._manifest.id})
+        return stated.signed(self._identity.signing_key, self._identity.node)
 
     def has_stated(self, head: Head) -> None:
         """Remembers the head of a contribution that was stored: the next round must show it."""
-        self._stated = head
+        self._stated, self._answered = head, True
 
     def mask(self, request: Round, dimension: int) -> NDArray[np.uint64]:
         """What this node adds to its noisy vector in an attempt: zero in trust mode local.

@@ -21,14 +21,17 @@ from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.desk import Desk
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.settings_text import TEMPLATE, quoted
+from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
-from safeborders_fed.study.key_files import load_key, new_transport_key, save_key, save_transport_key
+from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
 from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
@@ -37,40 +40,6 @@ AUDIT_FILE: Final = "audit.jsonl"
 ROSTER_FILE: Final = "accepted-keys.json"
 APPROVERS_FILE: Final = "approvers.json"
 ENROLMENT_FILE: Final = "coordinator.json"
-_TEMPLATE: Final = """\
-# Settings of one node. Keep this file with the node; it holds no secret.
-
-# The member state whose case data this node serves (ISO 3166-1 alpha-2).
-country = "{country}"
-
-# The file with the node's secrets: outside this directory, readable by the node's user only (mode 600).
-# Back it up apart from the data: without it the case store cannot be opened by anybody.
-key_file = {key_file}
-
-# The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
-signing_key_file = {signing_key_file}
-
-# The file with the key that opens the way to the coordinator. Outside this directory, mode 600.
-transport_key_file = {transport_key_file}
-
-# The directory of the encrypted case store, relative to this file.
-store = "store"
-
-# Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
-# telephone, and how many of them must have signed a model before it is used here. Without a key none is.
-# operator_keys = ["..."]
-# operator_signatures = 1
-
-# What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
-# [policy]
-# analyses = ["logistic", "trends"]
-# columns = ["age_band", "sex", "registration_date", "forms_of_exploitation", "trafficking_status"]
-# epsilon_per_study = 1.0
-# epsilon_per_year = 2.0
-# epsilon_lifetime = 8.0
-# delta = 1e-6
-# minimum_participants = 5
-"""
 
 
 def _state(country: str) -> str:
@@ -92,7 +61,7 @@ class NodeSettings(BaseModel):
         signing_key_file: Where its signing key is, likewise.
         transport_key_file: Where its transport key is, likewise; None in a node that never meets a network.
         store: Where its case store is, relative to ``home``.
-        operator_keys: Public keys of the coordinator's operators, whose models this node uses.
+        operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
         policy: What it permits; without one it takes part in nothing.
     """
@@ -148,12 +117,12 @@ class NodeSettings(BaseModel):
     @property
     def key_path(self) -> Path:
         """Where the key file is."""
-        return self.home / self.key_file
+        return located(self.home / self.key_file)
 
     @property
     def signing_key_path(self) -> Path:
         """Where the signing key is."""
-        return self.home / self.signing_key_file
+        return located(self.home / self.signing_key_file)
 
     @property
     def transport_key_path(self) -> Path:
@@ -168,7 +137,7 @@ class NodeSettings(BaseModel):
                 f"{self.home / SETTINGS_FILE} names no transport_key_file: the node reaches no coordinator",
                 "name a new file there, outside the node's directory, and run `safeborders node request`",
             )
-        return self.home / self.transport_key_file
+        return located(self.home / self.transport_key_file)
 
     @property
     def store_path(self) -> Path:
@@ -203,6 +172,7 @@ class NodeSettings(BaseModel):
                 policy=self.policy,
                 approvers=approvers,
                 audit_log=audit_log,
+                studies=self.open_studies(),
             )
         except BaseException:
             audit_log.close()
@@ -241,6 +211,35 @@ class NodeSettings(BaseModel):
                 f"{self.home / ENROLMENT_FILE} is damaged: {error.cause}",
                 "restore it from backup, or accept the bundle again with `safeborders node enrol`",
             ) from error
+
+    def open_studies(self) -> NodeStudies:
+        """The studies that this node was offered by operators whose keys it pins or has accepted.
+
+        Raises:
+            ConfigurationError: ``bad-enrolment``.
+        """
+        enrolled = self.enrolment().operator_keys() if (self.home / ENROLMENT_FILE).exists() else ()
+        return NodeStudies(self.home, tuple(dict.fromkeys((*self.operator_keys, *enrolled))))
+
+    def open_desk(self) -> Desk:
+        """What studies are held against here, for people who decide on them. Opens no case data.
+
+        Raises:
+            ConfigurationError: As ``open_ledger``, ``approvers``; ``no-roster``.
+        """
+        if self.policy is None:
+            raise no_policy(self.home)
+        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        return Desk(
+            self.country,
+            "" if accepted.roster is None else accepted.roster.hash(),
+            CaseStore.max_victims_of(self.store_path),
+            studies=self.open_studies(),
+            ledger=self.open_ledger(),
+            policy=self.policy,
+            approvers=self.approvers(),
+            clock=now,
+        )
 
     @property
     def audit_path(self) -> Path:
@@ -299,11 +298,6 @@ def check_outside(key_file: Path, home: Path) -> None:
         )
 
 
-def _quoted(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
     """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
 
@@ -332,11 +326,11 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         transport_key_file = key_file.with_name(f"{key_file.name}.transport")
         save_transport_key(new_transport_key(), transport_key_file)
         CaseStore.create(home / "store", keys, max_victims)
-        text = _TEMPLATE.format(
+        text = TEMPLATE.format(
             country=country,
-            key_file=_quoted(key_file),
-            signing_key_file=_quoted(signing_key_file),
-            transport_key_file=_quoted(transport_key_file),
+            key_file=quoted(key_file),
+            signing_key_file=quoted(signing_key_file),
+            transport_key_file=quoted(transport_key_file),
         )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)

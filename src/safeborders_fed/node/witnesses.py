@@ -9,12 +9,17 @@ only after the furthest number that was witnessed, so that a second old copy is 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from typing import Final
 
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.node.journal import Journal
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
+
+RESTORE: Final = "the restore from a backup"
+"""Who stands as the witness of a dispute that a restore opened."""
 
 
 class Witnesses:
@@ -35,10 +40,13 @@ class Witnesses:
     def witnessed(self, node: str) -> tuple[Head, ...]:
         """All heads of another node that this node has seen, oldest first."""
         rows = self._db.execute(
-            "SELECT entries, value, signature FROM witnessed WHERE node = ? ORDER BY entries, value", (node,)
+            "SELECT entries, value, coalesce(study, ''), signature FROM witnessed WHERE node = ? "
+            "ORDER BY entries, value",
+            (node,),
         )
         return tuple(
-            Head(entries=entries, value=value, signature=signature) for entries, value, signature in rows
+            Head(entries=entries, value=value, study=study, signature=signature)
+            for entries, value, study, signature in rows
         )
 
     def witness(self, heads: Mapping[str, Head]) -> None:
@@ -49,18 +57,23 @@ class Witnesses:
         """
         with self._journal.transaction():
             self._db.executemany(
-                "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, NULL)",
+                "INSERT INTO witnessed VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE "
+                "SET signature = excluded.signature, study = NULL WHERE study IS NOT NULL",
                 [(node, head.entries, head.value, head.signature) for node, head in heads.items()],
             )
 
     def witness_round(self, study: str, heads: Mapping[str, Head]) -> None:
-        """Remembers the heads stated in a round of a study, inside a transaction: the latest of each node.
+        """Remembers the heads stated in contributions to a study, inside a transaction: the latest of each.
 
-        An earlier one of the same study may go: whoever states a later one has shown at this study's
-        beginning that its journal holds all that was witnessed before.
+        An earlier one of the same study may go: whoever states a later one in a contribution has shown, when
+        it joined, that its journal holds all that was witnessed before. An earlier one that is shown again,
+        or a later one stated elsewhere (``Head.study``), shows nothing, and takes no other's place.
         """
         for node, head in heads.items():
-            self._db.execute("DELETE FROM witnessed WHERE node = ? AND study = ?", (node, study))
+            self._db.execute(
+                "DELETE FROM witnessed WHERE node = ? AND study = ? AND entries < ?",
+                (node, study, head.entries),
+            )
             self._db.execute(
                 "INSERT OR IGNORE INTO witnessed VALUES (?, ?, ?, ?, ?)",
                 (node, head.entries, head.value, head.signature, study),
@@ -72,6 +85,15 @@ class Witnesses:
             self._db.execute(
                 "INSERT OR IGNORE INTO dispute VALUES (?, ?, ?, NULL)", (witness, head.entries, head.value)
             )
+
+    def dispute_restored(self, entries: int) -> None:
+        """Puts on record, inside a transaction, that entries may be missing from this one on.
+
+        The head is of no chain. It differs each time, so that approvals of one restore settle no other.
+        """
+        self._db.execute(
+            "INSERT INTO dispute VALUES (?, ?, ?, NULL)", (RESTORE, entries, secrets.token_hex(32))
+        )
 
     def disputes(self) -> list[tuple[str, Head]]:
         """Open disputes: witness and the head that the chain lacks."""

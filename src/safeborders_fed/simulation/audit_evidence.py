@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from safeborders_fed.analyses.base import Analysis, Arrays, Stage
 from safeborders_fed.cases.encoding import merge
-from safeborders_fed.coordinator.rounds import add_up
 from safeborders_fed.errors import DefectError
 from safeborders_fed.simulation.audit_estimates import VarianceRatio, variance_ratio
 from safeborders_fed.simulation.audit_view import COLLUDERS, Attempt, View
+from safeborders_fed.study.sums import add_up
 
 _EVERYBODY: Final = "sum"
 

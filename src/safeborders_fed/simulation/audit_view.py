@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.federation import NOBODY, Federation
 from safeborders_fed.coordinator.rounds import Outcome, StudyRun
 from safeborders_fed.errors import DefectError
 from safeborders_fed.node.audit_log import AuditLog
@@ -194,11 +194,15 @@ class _Watched:
         self._last_stage = manifest.stages[-1].name
         self._withhold = list(WITHHELD)
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
+    def online(self) -> frozenset[str]:
+        """Nobody comes back: what is held back here stays so."""
+        return frozenset()
+
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Asks all nodes."""
         request = decode(next(iter(requests.values())))
         before = self._spent(requests)
-        replies = self._federation.ask(requests)
+        replies = self._federation.ask(requests, optional)
         if isinstance(request, Round):
             after = self._spent(requests)
             charged = {node: after[node] - before[node] for node in requests}

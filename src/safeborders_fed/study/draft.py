@@ -12,6 +12,7 @@ import safeborders_fed
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.privacy import accounting
+from safeborders_fed.study import wire
 from safeborders_fed.study.manifest import SCHEMA_VERSION, UNIT, Manifest, StageTerms, total_cost
 
 
@@ -95,6 +96,7 @@ def draft(wish: Wish) -> Manifest:
         delta=wish.delta,
         max_victims=wish.max_victims,
         contract_version=CONTRACT_VERSION,
+        protocol=wire.PROTOCOL,
         software_version=safeborders_fed.__version__,
         expires=wish.expires,
     )

@@ -19,11 +19,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
 from safeborders_fed.masking.signing import Purpose, sign, verify
 from safeborders_fed.study import canonical, wire
+from safeborders_fed.study.header_message import HeaderMessage, from_header
 
 Name = Annotated[str, Limit(min_length=1, max_length=64)]
 Hash = Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
@@ -31,18 +32,13 @@ Nonce = Annotated[str, Limit(pattern=r"^[0-9a-f]{32}$")]
 Signature = Annotated[str, Limit(pattern=r"^([0-9a-f]{128})?$")]
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    def encode(self) -> bytes:
-        """The bytes of the message."""
-        return wire.encode(self.model_dump(mode="json"), {})
-
-
 class Head(BaseModel):
     """A ledger's head: how many entries it has, and the chain's hash over them.
 
     Attributes:
+        study: The study in whose contribution the node stated it; empty when it was stated to be witnessed
+            before a study. Only who has shown that its ledger is whole contributes, so a head with a study
+            can take the place of an earlier one (``node.witnesses``), and one without cannot.
         signature: By the ledger's node, so that nobody can testify to a head that never was.
     """
 
@@ -50,6 +46,7 @@ class Head(BaseModel):
 
     entries: int = Limit(ge=0, lt=2**53)
     value: Hash
+    study: Annotated[str, Limit(max_length=64)] = ""
     signature: Signature = ""
 
     def signed(self, key: Ed25519PrivateKey, node: str) -> Head:
@@ -61,10 +58,12 @@ class Head(BaseModel):
         verify(public, Purpose.LEDGER_HEAD, self._unsigned(node), self.signature)
 
     def _unsigned(self, node: str) -> bytes:
-        return canonical.serialise({"node": node, "entries": self.entries, "value": self.value})
+        return canonical.serialise(
+            {"node": node, "entries": self.entries, "value": self.value, "study": self.study}
+        )
 
 
-class Join(_Message):
+class Join(HeaderMessage):
     """The coordinator asks a node to join a study."""
 
     type: Literal["join"] = "join"
@@ -72,7 +71,7 @@ class Join(_Message):
     manifest_hash: Hash
 
 
-class Joined(_Message):
+class Joined(HeaderMessage):
     """A node joins.
 
     Attributes:
@@ -95,12 +94,14 @@ class Joined(_Message):
         return self.model_copy(update={"signature": sign(key, Purpose.JOINED, _unsigned(self))})
 
     def check(self, public: str) -> None:
-        """Raises PeerError ``bad-signature`` if the node's key did not sign it, or its head."""
+        """Raises PeerError if the node's key did not sign it, or its head, or the head is of a study."""
         verify(public, Purpose.JOINED, _unsigned(self), self.signature)
+        if self.head.study:
+            raise wire.malformed("a node joined with the head of a contribution")
         self.head.check(public, self.node)
 
 
-class Witness(_Message):
+class Witness(HeaderMessage):
     """The coordinator shows a node all who joined."""
 
     type: Literal["witness"] = "witness"
@@ -118,7 +119,7 @@ class Known(BaseModel):
     heads: tuple[Head, ...]
 
 
-class Testimony(_Message):
+class Testimony(HeaderMessage):
     """A node says which heads of the others it knew before this study.
 
     Attributes:
@@ -142,7 +143,7 @@ class Testimony(_Message):
         verify(public, Purpose.TESTIMONY, _unsigned(self), self.signature)
 
 
-class Begin(_Message):
+class Begin(HeaderMessage):
     """The coordinator shows a node all testimonies."""
 
     type: Literal["begin"] = "begin"
@@ -150,7 +151,7 @@ class Begin(_Message):
     testimonies: tuple[Testimony, ...]
 
 
-class Begun(_Message):
+class Begun(HeaderMessage):
     """A node is satisfied and will answer rounds."""
 
     type: Literal["begun"] = "begun"
@@ -159,7 +160,7 @@ class Begun(_Message):
 
 
 Handshake = Join | Joined | Witness | Testimony | Begin | Begun
-_KINDS: Final[dict[str, type[_Message]]] = {
+_KINDS: Final[dict[str, type[HeaderMessage]]] = {
     kind.model_fields["type"].default: kind for kind in (Join, Joined, Witness, Testimony, Begin, Begun)
 }
 
@@ -175,14 +176,9 @@ def parse_handshake(header: dict[str, Any]) -> Handshake:
     Raises:
         ValueError: the fields are not those of the type.
     """
-    fields = {name: value for name, value in header.items() if name not in {"protocol", "arrays"}}
-    try:
-        # From JSON text: strict models take lists as tuples there only.
-        found: Any = _KINDS[header["type"]].model_validate_json(canonical.serialise(fields))
-    except ValidationError as error:
-        raise ValueError("fields") from error
-    message: Handshake = found
-    return message
+    message: Any = from_header(_KINDS, header)
+    found: Handshake = message
+    return found
 
 
 def _unsigned(message: Joined | Testimony) -> bytes:

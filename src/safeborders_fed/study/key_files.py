@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from safeborders_fed.cases.keys import credentials_directory, is_open_to_others
 from safeborders_fed.errors import ConfigurationError
 
 
@@ -111,6 +112,16 @@ def write_key(pem: bytes, path: Path) -> None:
         ) from error
 
 
+def located(path: Path) -> Path:
+    """Where a key file is for this process: systemd's credential of its name, or the file itself.
+
+    So the same settings serve the service, to which systemd hands keys that its user cannot read on the
+    disk, and an administrator's commands.
+    """
+    directory = credentials_directory()
+    return directory / path.name if directory and (directory / path.name).exists() else path
+
+
 def read_key(path: Path) -> bytes:
     """The bytes of a key file that nobody but its owner can open.
 
@@ -127,7 +138,7 @@ def read_key(path: Path) -> bytes:
             f"{path} cannot be read: {error.strerror}",
             "give the path of your key file, or restore it from its backup",
         ) from error
-    if mode & 0o077:
+    if is_open_to_others(path, mode):
         raise ConfigurationError(
             "key-file-open-to-others",
             f"{path} has mode {mode:04o}, so others than its owner may open it",

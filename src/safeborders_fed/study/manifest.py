@@ -12,26 +12,28 @@ Guarantees:
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
-import safeborders_fed
 from safeborders_fed.analyses.base import Analysis, Arrays, Setting
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.privacy import accounting
 from safeborders_fed.privacy.bounded_sum import LARGEST_TOTAL
-from safeborders_fed.study import canonical
+from safeborders_fed.study import canonical, wire
 
 SCHEMA_VERSION: Final = 1
 UNIT: Final = "one victim, with all their records, at one node, added or removed"
 
 Text = Annotated[str, Limit(min_length=1, max_length=2000)]
-Identifier = Annotated[str, Limit(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What names a study, also as a directory."""
+Identifier = Annotated[str, Limit(pattern=rf"^{IDENTIFIER.pattern}$")]
 NodeName = Annotated[str, Limit(pattern=r"^[A-Z][A-Z0-9]{1,15}$")]
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -69,6 +71,8 @@ class Manifest(BaseModel):
         rho: Cost of all rounds and all retries together: what a node reserves.
         epsilon: ``rho`` as epsilon at ``delta``.
         max_victims: Public cap on victims at a node.
+        protocol: The protocol that both sides must speak.
+        software_version: What drafted it. Shown to people, compared with nothing (ADR 15).
     """
 
     model_config = _STRICT
@@ -94,7 +98,8 @@ class Manifest(BaseModel):
     delta: float = Limit(gt=0, lt=1)
     max_victims: int = Limit(ge=1)
     contract_version: str
-    software_version: str
+    protocol: int
+    software_version: Annotated[str, Limit(pattern=r"^[0-9A-Za-z.+-]{1,64}$")]
     expires: date
 
     def holders(self, participants: int) -> int:
@@ -154,8 +159,7 @@ class Manifest(BaseModel):
         _require(found == expected, "stages are not those of the analysis with these parameters")
         _require(self.columns == tuple(f.name for f in analysis.fields()), "columns are not those it reads")
         _require(self.contract_version == CONTRACT_VERSION, "it is made for another data contract")
-        version = safeborders_fed.__version__
-        _require(self.software_version == version, f"it is made for another version than {version}")
+        _require(self.protocol == wire.PROTOCOL, f"it is made for another protocol than {wire.PROTOCOL}")
         whole = analysis.parameters.model_dump(mode="json")
         _require(self.parameters == whole, "it leaves parameters to defaults")
         _require(len(set(self.participants)) == len(self.participants), "a participant is named twice")

@@ -5,8 +5,8 @@ Guarantees:
 - A message is a length-prefixed canonical JSON header followed by raw little-endian arrays that the header
   names. ``decode`` accepts only what ``encode`` writes, and says what is wrong without echoing content.
 - What a node sends of its case data is a ``Contribution``, nothing else; besides it sends a ``Refusal`` or an
-  answer of ``study.handshake``. A refusal carries one code of a fixed list that data never decides. The
-  length of a contribution follows from the manifest alone.
+  answer of ``study.handshake`` or ``study.offering``. A refusal carries one code of a fixed list that data
+  never decides. The length of a contribution follows from the manifest alone.
 - A contribution is signed over all of it.
 """
 
@@ -25,6 +25,7 @@ from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.masking.signing import Purpose, sign, verify
 from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.handshake import Handshake, Head, is_handshake, parse_handshake
+from safeborders_fed.study.offering import Offering, is_offering, parse_offering
 
 Attempt = tuple[str, int, int]
 """Study, round and attempt: what an answer belongs to."""
@@ -42,6 +43,8 @@ class Reason(StrEnum):
     LEDGER = "ledger"
     """The ledger's past does not fit what others witnessed, or too few witnesses were shown."""
     UNAVAILABLE = "unavailable"
+    VERSION = "version"
+    """The other side's software is too old or too new; what to do is in the log of the node."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,8 @@ class Round:
 
     def broadcast_hash(self) -> str:
         """SHA-256 of the broadcast (names, types, shapes, values) and the heads: what masks are bound to."""
-        return canonical.sha256(
-            wire.encode({"type": "broadcast", "heads": _heads(self.heads)}, self.broadcast)
-        )
+        shown = wire.encode({"type": "broadcast", "heads": _heads(self.heads)}, self.broadcast)
+        return canonical.sha256(wire.unversioned(shown))
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Contribution:
         return wire.encode(header, {"vector": self.vector})
 
     def _digest(self) -> bytes:
-        return hashlib.sha256(replace(self, signature="").encode()).digest()
+        return hashlib.sha256(wire.unversioned(replace(self, signature="").encode())).digest()
 
     def signed(self, key: Ed25519PrivateKey) -> Contribution:
         """The same, signed."""
@@ -157,7 +159,7 @@ class Refusal:
         return wire.encode({"type": "refusal", "node": self.node, "reason": self.reason.value}, {})
 
 
-Message = Round | Contribution | Refusal | Handshake
+Message = Round | Contribution | Refusal | Handshake | Offering
 
 
 def decode(data: bytes) -> Message:
@@ -169,7 +171,7 @@ def decode(data: bytes) -> Message:
     header, arrays = wire.open_message(data)
     try:
         message = _message(header, arrays)
-        same = message.encode() == data
+        same = wire.unversioned(message.encode()) == wire.unversioned(data)
     except (KeyError, TypeError, ValueError) as error:  # also a text that no UTF-8 can hold
         raise wire.malformed(f"a field is missing or wrong ({type(error).__name__})") from error
     if not same:
@@ -180,6 +182,8 @@ def decode(data: bytes) -> Message:
 def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message:
     if is_handshake(header["type"]):
         return parse_handshake(header)
+    if is_offering(header["type"]):
+        return parse_offering(header)
     match header["type"]:
         case "round":
             if any(array.dtype != wire.DTYPES["f8"] for array in arrays.values()):

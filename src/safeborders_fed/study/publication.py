@@ -6,6 +6,7 @@ bytes, and the manifest does not contradict itself. What people at a node approv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -42,26 +43,45 @@ def publish(study: Manifest, key: Ed25519PrivateKey) -> bytes:
 
 
 def receive(data: bytes, operator: str) -> Manifest:
-    """The manifest that this operator (public key, 64 hexadecimal digits) signed.
+    """The manifest that this operator signed. Raises as ``receive_from``."""
+    return receive_from(data, (operator,))
+
+
+def receive_from(data: bytes, operators: Sequence[str]) -> Manifest:
+    """The manifest that one of these operators (public keys, 64 hexadecimal digits) signed.
 
     Raises:
         PeerError: ``not-canonical``, ``bad-publication``, ``wrong-operator`` or ``bad-signature``.
         ConfigurationError: ``bad-manifest``.
         RefusedError: from ``Manifest.check``.
     """
+    published = _open(data)
+    if published.signer not in tuple(operators):
+        raise PeerError(
+            "wrong-operator",
+            "the study is signed by another key than those of the coordinator's operators",
+            "ask the operator, by a way of your own, which key is theirs",
+        )
+    content = canonical.serialise(published.manifest)
+    signing.verify(published.signer, Purpose.MANIFEST, content, published.signature)
+    return manifest.parse(content)
+
+
+def unverified(data: bytes) -> tuple[str, dict[str, Any]]:
+    """Hash and content of the manifest in a published study, for who knows by the hash that it was approved.
+
+    Raises:
+        PeerError: ``not-canonical`` or ``bad-publication``.
+    """
+    content = _open(data).manifest
+    return canonical.sha256(canonical.serialise(content)), content
+
+
+def _open(data: bytes) -> _Published:
     canonical.parse(data)
     try:
-        published = _Published.model_validate_json(data)
+        return _Published.model_validate_json(data)
     except ValidationError as error:
         raise PeerError(
             "bad-publication", "the published study is malformed", "ask the operator to publish it again"
         ) from error
-    if published.signer != operator:
-        raise PeerError(
-            "wrong-operator",
-            "the study is signed by another key than that of the coordinator's operator",
-            "ask the operator, by a way of your own, which key is theirs",
-        )
-    content = canonical.serialise(published.manifest)
-    signing.verify(operator, Purpose.MANIFEST, content, published.signature)
-    return manifest.parse(content)

@@ -1,7 +1,13 @@
-"""The one byte form of messages: a length-prefixed canonical JSON header, then raw little-endian arrays.
+"""The one byte form of messages: version, a length-prefixed canonical JSON header, raw little-endian arrays.
 
-Guarantees: the header names each array with its type and shape; nothing follows them; sizes are bounded
-before anything is allocated. What is wrong is said without echoing content.
+Guarantees:
+
+- The header names each array with its type and shape; nothing follows them; sizes are bounded before anything
+  is allocated. What is wrong is said without echoing content.
+- Every message begins with the protocol (in the magic) and the minor version of the software that wrote it.
+  Both sides work together with the same protocol and minor versions that differ by one at most; otherwise the
+  error names both versions and the side to upgrade, before anything else of the message is read.
+- Signatures and hashes are over ``unversioned`` bytes, so that minor versions agree on them (ADR 15).
 """
 
 from __future__ import annotations
@@ -16,7 +22,14 @@ from safeborders_fed.errors import PeerError
 from safeborders_fed.study import canonical
 
 PROTOCOL: Final = 1
-_MAGIC: Final = b"SBF1"
+"""Raised whenever an existing message, hash or signature changes. It stands in the magic, as one digit."""
+MINOR: int = 0
+"""Raised whenever a kind of message, or a word in a fixed list, is added. Nothing else changes with it."""
+_SUPPORTED_DIFFERENCE: Final = 1
+_MAGIC: Final = b"SBF"
+_VERSION: Final = struct.Struct("<3scH")
+_LENGTH: Final = struct.Struct("<I")
+_START: Final = _VERSION.size + _LENGTH.size
 _LARGEST_HEADER: Final = 2**24
 _LARGEST_ARRAY: Final = 2**29
 _MOST_DIMENSIONS: Final = 3
@@ -33,7 +46,40 @@ def encode(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
         described.append([name, code, list(array.shape)])
         buffers.append(np.ascontiguousarray(array, dtype=DTYPES[code]).tobytes())
     text = canonical.serialise({**header, "protocol": PROTOCOL, "arrays": described})
-    return b"".join([_MAGIC, struct.pack("<I", len(text)), text, *buffers])
+    version = _VERSION.pack(_MAGIC, str(PROTOCOL).encode("ascii"), MINOR)
+    return b"".join([version, _LENGTH.pack(len(text)), text, *buffers])
+
+
+def unversioned(data: bytes) -> bytes:
+    """A message without its minor version: what signatures, hashes and comparisons are over."""
+    return data[: len(_MAGIC) + 1] + data[_VERSION.size :]
+
+
+def version_of(data: bytes) -> tuple[int, int]:
+    """Protocol and minor version of whoever wrote a message.
+
+    Raises:
+        PeerError: ``malformed-message``.
+    """
+    if len(data) < _START or data[: len(_MAGIC)] != _MAGIC:
+        raise malformed("it does not begin as one")
+    _, digit, minor = _VERSION.unpack_from(data)
+    if not digit.isdigit():
+        raise malformed("it does not begin as one")
+    return int(digit), minor
+
+
+def _require_version(theirs: tuple[int, int]) -> None:
+    ours = (PROTOCOL, MINOR)
+    if theirs[0] == PROTOCOL and abs(theirs[1] - MINOR) <= _SUPPORTED_DIFFERENCE:
+        return
+    side = "this side" if theirs > ours else "the other side"
+    raise PeerError(
+        "wrong-protocol",
+        f"the other side speaks protocol {theirs[0]}.{theirs[1]}, this side {PROTOCOL}.{MINOR}: "
+        f"{side} is too old",
+        f"install on {side} the version that the newer one has; one minor version apart is near enough",
+    )
 
 
 def open_message(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -42,20 +88,16 @@ def open_message(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     Raises:
         PeerError: ``malformed-message``, ``not-canonical`` or ``wrong-protocol``.
     """
-    if len(data) < 8 or data[:4] != _MAGIC:
-        raise malformed("it does not begin as one")
-    (length,) = struct.unpack("<I", data[4:8])
-    if length > _LARGEST_HEADER or 8 + length > len(data):
+    _require_version(version_of(data))
+    (length,) = _LENGTH.unpack_from(data, _VERSION.size)
+    if length > _LARGEST_HEADER or _START + length > len(data):
         raise malformed("its header is cut off")
-    header = canonical.load(data[8 : 8 + length])  # that it is canonical follows from encoding it again
+    # That it is canonical follows from encoding it again.
+    header = canonical.load(data[_START : _START + length])
     if not isinstance(header, dict) or header.get("protocol") != PROTOCOL:
-        raise PeerError(
-            "wrong-protocol",
-            f"the other side does not speak protocol {PROTOCOL}",
-            "install the same version on both sides",
-        )
+        raise malformed("its header is of another protocol than its beginning")
     arrays: dict[str, NDArray[Any]] = {}
-    start = 8 + length
+    start = _START + length
     described = header.get("arrays")
     if not isinstance(described, list):
         raise malformed("its arrays are not described")

@@ -6,19 +6,25 @@ else. The node's app sends only what its ``Participant`` lets out; an exception 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.federation import NOBODY, Federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.transport.pacing import at_once
 
+LOG: Final = logging.getLogger(__name__)
+_POLL_SECONDS: Final = 0.15
+_SECONDS_BETWEEN_LOOKS: Final = 2.0
+_SECONDS_TO_ASK_AGAIN: Final = 15.0
+_GRACE_SECONDS: Final = 5.0
 _RECORD: Final = "safeborders"
 _BYTES: Final = "message"
 _ACTION: Final = "round"
@@ -74,44 +80,115 @@ def node_app(participant: Participant, pace: Callable[[float, float], None] = at
 class FlowerFederation:
     """Carries requests over a Flower grid.
 
+    A request that a node took and lost (its process was killed) is sent once more when the node is there
+    again: nodes answer the same request with the same bytes. A node that SuperLink counts as gone is not
+    waited for.
+
     Args:
         grid: In process or of a SuperLink.
-        nodes: Node name to Flower's node id.
-        timeout: Seconds after which a node counts as silent.
+        nodes: Node name to Flower's numbers of it, the newest last: during a renewal of its key it has two.
+        deadline: Seconds after which a node counts as silent.
+        clock: Seconds of a clock that only goes forward.
+        sleep: Waits so many seconds.
     """
 
-    def __init__(self, grid: Grid, nodes: Mapping[str, int], timeout: float) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        nodes: Mapping[str, Sequence[int]],
+        deadline: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._grid = grid
         self._nodes = nodes
-        self._timeout = timeout
+        self._deadline = deadline
+        self._clock = clock
+        self._sleep = sleep
 
-    def ask(self, requests: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Sends each node its request; the replies by node, without those that failed or came too late."""
-        names = {self._nodes[node]: node for node in requests}
-        messages = [
-            Message(pack(data), dst_node_id=self._nodes[node], message_type=_TYPE, ttl=self._timeout)
-            for node, data in requests.items()
-        ]
+    def online(self) -> frozenset[str]:
+        """Names of the nodes that SuperLink counts as connected."""
+        there = set(self._grid.get_node_ids())
+        return frozenset(node for node, numbers in self._nodes.items() if there & set(numbers))
+
+    def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
+        """Sends each node its request; the replies by node, without those that failed or came too late.
+
+        Args:
+            requests: Node to request. All of them are waited for until the deadline.
+            optional: Likewise, but nobody waits for these.
+        """
+        waiting = {**requests, **optional}
+        sent = self._send(waiting)
         replies: dict[str, bytes] = {}
-        for reply in self._grid.send_and_receive(messages, timeout=self._timeout):
-            node = names.get(reply.metadata.src_node_id)
-            if node is not None and node not in replies and reply.has_content():
-                try:
-                    replies[node] = unpack(reply.content)
-                except PeerError:
-                    continue  # the round loop counts the node as one that did not reply
-        return replies
+        began = looked = self._clock()
+        asked = dict.fromkeys(waiting, began)
+        while True:
+            for node, data in self._pull(sent):
+                if waiting.pop(node, None) is None or data is None:
+                    continue  # a second answer to what was asked again, or none
+                replies[node] = data
+            now = self._clock()
+            if not waiting.keys() & requests.keys() or now - began >= self._deadline:
+                return replies
+            if now - looked >= _SECONDS_BETWEEN_LOOKS:
+                looked = now
+                there = self.online()
+                for node in [node for node in waiting if node not in there and now - began > _GRACE_SECONDS]:
+                    del waiting[node]
+                again = {
+                    n: d for n, d in waiting.items() if n in there and now - asked[n] >= _SECONDS_TO_ASK_AGAIN
+                }
+                asked |= dict.fromkeys(again, now)
+                sent |= self._send(again)
+            self._sleep(_POLL_SECONDS)
+
+    def _send(self, requests: Mapping[str, bytes]) -> dict[str, str]:
+        """Sends; identifier of each message to the node it is for."""
+        if not requests:
+            return {}
+        there = set(self._grid.get_node_ids())
+        messages = [
+            Message(pack(data), dst_node_id=self._number(node, there), message_type=_TYPE, ttl=self._deadline)
+            for node, data in requests.items()
+            if node in self._nodes
+        ]
+        names = [node for node in requests if node in self._nodes]
+        identifiers = self._grid.push_messages(messages) if messages else []
+        return {identifier: node for identifier, node in zip(identifiers, names, strict=True) if identifier}
+
+    def _number(self, node: str, there: set[int]) -> int:
+        numbers = self._nodes[node]
+        return next((number for number in reversed(numbers) if number in there), numbers[-1])
+
+    def _pull(self, sent: dict[str, str]) -> Iterator[tuple[str, bytes | None]]:
+        """Replies that have come, each once; None for one that is no message of this protocol."""
+        if not sent:
+            return
+        for reply in self._grid.pull_messages(list(sent)):
+            node = sent.pop(reply.metadata.reply_to_message_id, None)
+            if node is None:
+                continue
+            if reply.has_error():
+                LOG.warning("%s: %s", node, reply.error.reason)
+                yield node, None
+                continue
+            try:
+                yield node, unpack(reply.content)
+            except PeerError:
+                yield node, None  # the round loop counts the node as one that did not reply
 
 
 def coordinator_app(
-    run: Callable[[Federation], None], nodes: Mapping[str, int], timeout: float = 600.0
+    run: Callable[[Federation], None], nodes: Mapping[str, Sequence[int]], deadline: float = 600.0
 ) -> ServerApp:
     """The coordinator's half: calls ``run`` with the federation that the grid reaches."""
     app = ServerApp()
 
     def main(grid: Grid, context: Context) -> None:
         del context
-        run(FlowerFederation(grid, nodes, timeout))
+        run(FlowerFederation(grid, nodes, deadline))
 
     app.main()(main)
     return app

@@ -52,11 +52,12 @@ def coordinator() -> ServerApp:
     """The coordinator's half for the study whose directory ``SAFEBORDERS_STUDY`` names.
 
     The directory holds ``manifest.json`` and ``roster.json`` (canonical) and ``nodes.json`` (node name to
-    Flower's node id); ``release.json`` and ``heads.json``, the nodes' ledger heads, are written there.
+    Flower's numbers of it); ``release.json`` and ``heads.json``, the nodes' ledger heads, are written there.
     """
     directory = _directory(STUDY, "the directory of the study")
     study = manifest.parse((directory / MANIFEST_FILE).read_bytes())
-    nodes = {str(name): int(node) for name, node in json.loads((directory / NODES_FILE).read_bytes()).items()}
+    listed = json.loads((directory / NODES_FILE).read_bytes())
+    nodes = {str(name): [int(number) for number in numbers] for name, numbers in listed.items()}
 
     members = roster.parse((directory / ROSTER_FILE).read_bytes())
     if members.hash() != study.roster_hash:

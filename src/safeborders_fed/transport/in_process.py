@@ -99,5 +99,5 @@ def run_in_process(participants: Iterable[Participant], run: Callable[[Federatio
     """Runs the coordinator's half ``run`` against node halves, all as Flower apps, in this process."""
     by_id = dict(enumerate(participants, start=2))  # Flower's SuperLink itself is node 1
     grid = InProcessGrid({node: node_app(participant) for node, participant in by_id.items()})
-    names = {participant.node: node for node, participant in by_id.items()}
+    names = {participant.node: [node] for node, participant in by_id.items()}
     coordinator_app(run, names)(grid=grid, context=empty_context(1))

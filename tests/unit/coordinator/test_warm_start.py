@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from model_samples import FEATURES, manifest, small
-from safeborders_fed.coordinator.rounds import starting_arrays
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.study import model_file
 from safeborders_fed.study.model_file import Head, Model
+from safeborders_fed.study.sums import starting_arrays
 
 
 def published() -> Model:

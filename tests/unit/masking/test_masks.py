@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from safeborders_fed.coordinator.rounds import add_up
 from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.masking.keys import StudyKey
 from safeborders_fed.masking.masks import Binding, mask, pair_info
+from safeborders_fed.study.sums import add_up
 
 NODES = ("BE", "GR", "RO")
 FALSE_ALARM = 1e-9

@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
+from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.study import durable
 from safeborders_fed.study.key_files import (
     load_certificate_key,
     load_key,
     load_transport_key,
+    located,
     new_transport_key,
     save_certificate_key,
     save_key,
@@ -87,3 +89,40 @@ def test_a_file_is_replaced_as_a_whole_and_created_once(tmp_path: Path) -> None:
     assert path.read_bytes() == b"three"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_service_takes_the_credential_of_the_key_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk, handed = tmp_path / "etc" / "node.key.signing", tmp_path / "credentials"
+    on_disk.parent.mkdir()
+    handed.mkdir()
+    save_key(Ed25519PrivateKey.generate(), on_disk)
+    assert located(on_disk) == on_disk
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    assert located(on_disk) == on_disk, "there is none of that name"
+    (handed / on_disk.name).write_bytes(on_disk.read_bytes())
+    assert located(on_disk) == handed / on_disk.name
+
+
+@pytest.mark.parametrize(("mode", "accepted"), [(0o400, True), (0o440, True), (0o460, False), (0o444, False)])
+def test_the_group_right_that_an_access_list_shows_is_accepted_for_credentials_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, accepted: bool
+) -> None:
+    key = tmp_path / "node.key"
+    save_key(Ed25519PrivateKey.generate(), key)
+    NodeKeys.generate().save(tmp_path / "store.key")
+    for path in (key, tmp_path / "store.key"):
+        path.chmod(mode)
+    loads: list[Callable[[], object]] = [lambda: load_key(key), lambda: NodeKeys.load(tmp_path / "store.key")]
+    for load in loads:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        if accepted:
+            load()
+        else:
+            with pytest.raises(ConfigurationError):
+                load()
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+        if mode != 0o400:
+            with pytest.raises(ConfigurationError):
+                load()

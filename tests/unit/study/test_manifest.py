@@ -69,7 +69,7 @@ def stage(**changes: object) -> list[dict[str, object]]:
         ({"stages": stage(bound=2**10)}, "stages are not"),
         ({"columns": ["sex"]}, "columns"),
         ({"contract_version": "0"}, "data contract"),
-        ({"software_version": "99.0"}, "another version"),
+        ({"protocol": 2}, "another protocol"),
         (
             {"parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 5}},
             "defaults",
@@ -100,6 +100,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(changes: dict[str, object
         {"trust": "blind"},
         {"unit": "one row"},
         {"retries": 1.5},
+        {"software_version": "\x1b[2J"},
         {"parameters": {"target": "actual_victim", "features": ["sex"], "clip": 7.0}},
         {"parameters": {"target": "actual_victim", "features": ["sex"], "suspects": True}},
     ],
@@ -124,3 +125,8 @@ def test_all_of_it_is_in_the_hash() -> None:
     manifest = draft(wish())
     content = json.loads(manifest.canonical())
     assert set(content) == set(Manifest.model_fields)
+
+
+def test_another_version_of_the_software_may_have_drafted_it() -> None:
+    """What a manifest costs and computes is recomputed here; its version is shown, not compared (ADR 15)."""
+    assert parse(edited(software_version="99.0")).software_version == "99.0"

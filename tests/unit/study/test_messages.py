@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation_of import PUBLIC_KEYS, SIGNING_KEYS
 from safeborders_fed.errors import PeerError
-from safeborders_fed.study import canonical
+from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round, decode
 
@@ -68,7 +69,7 @@ def test_a_message_with_one_changed_byte_is_refused_or_another_message(place: in
         found = decode(bytes(data))
     except PeerError:
         return
-    assert found.encode() == bytes(data)
+    assert wire.unversioned(found.encode()) == wire.unversioned(bytes(data))
 
 
 @given(st.integers(0, 10_000))
@@ -86,7 +87,7 @@ def test_bytes_after_the_end_are_refused() -> None:
 def header(**changes: object) -> bytes:
     fields = {"type": "refusal", "node": "BE", "reason": "budget", "protocol": 1, "arrays": []}
     text = canonical.serialise({**fields, **changes})
-    return b"SBF1" + len(text).to_bytes(4, "little") + text
+    return b"SBF1\0\0" + len(text).to_bytes(4, "little") + text
 
 
 @pytest.mark.parametrize(
@@ -177,4 +178,58 @@ def test_a_text_that_no_utf8_can_hold_is_refused() -> None:
     """JSON can escape a lone surrogate; encoding it again must not end in a traceback."""
     text = b'{"arrays":[],"node":"\\ud800","protocol":1,"reason":"budget","type":"refusal"}'
     with pytest.raises(PeerError, match="missing or wrong"):
-        decode(b"SBF1" + len(text).to_bytes(4, "little") + text)
+        decode(b"SBF1\0\0" + len(text).to_bytes(4, "little") + text)
+
+
+def as_version(protocol: int, minor: int, data: bytes = ROUND.encode()) -> bytes:
+    return b"SBF" + str(protocol).encode() + minor.to_bytes(2, "little") + data[6:]
+
+
+@pytest.mark.parametrize("theirs", [4, 5, 6])
+def test_minor_versions_one_apart_understand_each_other(monkeypatch: pytest.MonkeyPatch, theirs: int) -> None:
+    monkeypatch.setattr(wire, "MINOR", 5)
+    found = decode(as_version(1, theirs))
+    assert isinstance(found, Round)
+    assert found.participants == ROUND.participants
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named", "old"),
+    [
+        ((1, 3), "1.3", "the other side"),
+        ((1, 7), "1.7", "this side"),
+        ((2, 5), "2.5", "this side"),
+        ((0, 5), "0.5", "the other side"),
+        ((2, 0), "2.0", "this side"),
+    ],
+)
+def test_other_versions_are_told_both_versions_and_who_must_upgrade(
+    monkeypatch: pytest.MonkeyPatch, theirs: tuple[int, int], named: str, old: str
+) -> None:
+    monkeypatch.setattr(wire, "MINOR", 5)
+    for data in (as_version(*theirs), as_version(*theirs, b"SBF1\0\0" + b"what a later protocol may hold")):
+        with pytest.raises(
+            PeerError, match=f"speaks protocol {named}, this side 1.5: {old} is too old"
+        ) as error:
+            decode(data)
+        assert error.value.code == "wrong-protocol"
+        assert old in error.value.fix
+
+
+def test_signatures_and_what_masks_are_bound_to_do_not_change_with_the_minor_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = SIGNING_KEYS["BG"]
+    signed = Contribution("s", 1, 2, "BG", HEAD, np.arange(3, dtype=np.uint64)).signed(key)
+    bound = ROUND.broadcast_hash()
+    monkeypatch.setattr(wire, "MINOR", 1)
+    found = decode(signed.encode())
+    assert isinstance(found, Contribution)
+    found.check(PUBLIC_KEYS["BG"])
+    assert ROUND.broadcast_hash() == bound
+    assert wire.version_of(ROUND.encode()) == (1, 1)
+
+
+def test_a_header_of_another_protocol_than_its_beginning_is_refused() -> None:
+    with pytest.raises(PeerError, match="another protocol than its beginning"):
+        decode(header(protocol=2))

@@ -39,7 +39,7 @@ def test_every_answer_to_a_round_carries_the_tick_of_its_study(tmp_path: Path) -
         number: node_app(node, lambda _, tick: paced.append(tick))
         for number, node in enumerate(nodes, start=2)
     }
-    names = dict(zip(NODES, apps, strict=True))
+    names = {node: [number] for node, number in zip(NODES, apps, strict=True)}
     federation = FlowerFederation(InProcessGrid(apps), names, 10.0)
     StudyRun(manifest, federation, SMALL.roster.keys()).run()
     assert set(paced[: 3 * len(NODES)]) == {0.0}

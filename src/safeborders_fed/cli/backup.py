@@ -1,0 +1,72 @@
+"""The commands ``safeborders node backup`` and ``safeborders node restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safeborders_fed.cli import output
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def backup(
+    home: Annotated[Path, typer.Option("--home", help="The directory of the node.")],
+    out: Annotated[Path, typer.Option("--out", help="New file, on another disk at best.")],
+    as_json: Json = False,
+) -> None:
+    """Back the node up to one file, while its service runs or not. Key files are not in it."""
+    from safeborders_fed.node.backup import back_up
+    from safeborders_fed.node.settings import NodeSettings
+
+    settings = NodeSettings.load(home)
+    manifest, logged = back_up(settings, out, _user())
+    size = out.stat().st_size
+    later = "" if logged else "\nThe running service enters this in the audit log."
+    keys = f"{settings.key_path} and {settings.signing_key_path}"
+    output.result(
+        {
+            "backup": out,
+            "hash": manifest.hash(),
+            "files": len(manifest.files),
+            "bytes": size,
+            "logged": logged,
+        },
+        f"{out}: {len(manifest.files):,} files, {size / 2**20:.1f} MiB. Known as {manifest.hash()}\n"
+        f"The keys are not in it: back up {keys} apart from it; without them it cannot be restored.{later}",
+        as_json=as_json,
+    )
+
+
+def restore(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
+    home: Annotated[Path, typer.Option("--home", help="A new directory for the node.")],
+    as_json: Json = False,
+) -> None:
+    """Make a node's directory from a backup. Two people must then reconcile its ledger."""
+    from safeborders_fed.node.restoring import restore as restore_node
+
+    manifest = restore_node(archive, home, _user())
+    disputed = manifest.ledger is not None
+    next_step = (
+        "Its ledger may lack what was spent since: it answers nothing until two people have run\n"
+        f"  safeborders node ledger sign --home {home} …   (each of them)\n"
+        f"  safeborders node ledger reconcile --home {home} --lost-rho RHO …"
+        if disputed
+        else "It had no ledger yet: there is nothing to reconcile."
+    )
+    output.result(
+        {"home": home, "node": manifest.node, "created": manifest.created, "hash": manifest.hash()}
+        | {"must_reconcile": disputed},
+        f"{home} is node {manifest.node} as of {manifest.created}.\n{next_step}",
+        as_json=as_json,
+    )
+
+
+def _user() -> str:
+    """The user of this machine that runs the command, for the audit log."""
+    import getpass
+
+    return f"user {getpass.getuser()}"

@@ -1,0 +1,147 @@
+"""Studies before and beside their run: drafted, published by an operator, withdrawn.
+
+Guarantees: a draft is for the roster of now and computed by ``study.draft``; what is published is exactly
+what was drafted, and the operator names its hash; a study can be withdrawn until it has ended, also while it
+runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from safeborders_fed.analyses.trends import Trends
+from safeborders_fed.coordinator.home import CoordinatorHome
+from safeborders_fed.coordinator.study_files import StudyFiles
+from safeborders_fed.coordinator.study_state import Change, StudyState
+from safeborders_fed.errors import RefusedError, UsageError
+from safeborders_fed.study.draft import Wish
+from safeborders_fed.study.draft import draft as drafted
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.publication import publish as signed
+from safeborders_fed.study.roster import SignedRoster
+
+_MARGIN: Final = 1.96
+"""Standard deviations within which a normal error lies with 95%."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def draft(
+    home: CoordinatorHome,
+    wish: Wish,
+    roster: SignedRoster,
+    *,
+    by: str,
+    clock: Callable[[], datetime] = _now,
+) -> Manifest:
+    """Drafts a study and keeps it. Nobody is asked anything.
+
+    Args:
+        home: The coordinator.
+        wish: What is wanted, for the members of ``roster``.
+        roster: The roster of now.
+        by: Who drafts it.
+        clock: Gives the time, UTC.
+
+    Raises:
+        RefusedError, ConfigurationError: As ``study.draft.draft``.
+        RefusedError: A member's key has expired or is not valid yet.
+        UsageError: ``study-exists`` or ``unknown-study``, when the id is none.
+    """
+    roster.roster.require_current(clock().date(), wish.participants)
+    manifest = drafted(wish)
+    files = StudyFiles(home, manifest.id)
+    change = Change(state="draft", at=clock().isoformat(), by=by, why=manifest.purpose)
+    files.create(
+        manifest, roster, StudyState(study=manifest.id, manifest_hash=manifest.hash(), changes=(change,))
+    )
+    return manifest
+
+
+def publish(
+    home: CoordinatorHome,
+    study: str,
+    *,
+    by: str,
+    key: Ed25519PrivateKey,
+    manifest_hash: str,
+    clock: Callable[[], datetime] = _now,
+) -> Manifest:
+    """An operator signs a draft, so that it can be offered.
+
+    Raises:
+        RefusedError: ``not-an-operator``, ``not-your-key``, ``another-hash``, ``wrong-state``,
+            ``study-expired`` or ``study-busy``.
+        UsageError: ``unknown-study``.
+    """
+    home.require_operator(by, key)
+    files = StudyFiles(home, study)
+    with files.lock():
+        state = files.state()
+        manifest = files.manifest()
+        if manifest_hash.lower() != manifest.hash():
+            raise RefusedError(
+                "another-hash",
+                f"the hash of study {study!r} is {manifest.hash()}, not the one that was given",
+                f"read `safeborders coordinator study show {study}`, and sign the hash that it shows",
+            )
+        if clock().date() > manifest.expires:
+            raise RefusedError("study-expired", f"study {study!r} has expired", "draft it again")
+        state = state.changed("published", at=clock(), by=by, why=f"signed {manifest.hash()}")
+        files.publish(signed(manifest, key))
+        files.save(state)
+    return manifest
+
+
+def withdraw(
+    home: CoordinatorHome, study: str, *, by: str, why: str, clock: Callable[[], datetime] = _now
+) -> bool:
+    """Withdraws a study; whether it is withdrawn already, or will be after the round that runs.
+
+    Raises:
+        UsageError: ``reason-missing`` or ``unknown-study``.
+        RefusedError: ``wrong-state``, when it has ended.
+    """
+    if not why.strip():
+        raise UsageError("reason-missing", "a study is withdrawn for a reason", "give it with --reason")
+    files = StudyFiles(home, study)
+    try:
+        with files.lock():
+            state = files.state()
+            files.save(state.changed("withdrawn", at=clock(), by=by, why=why))
+    except RefusedError as error:
+        if error.code != "study-busy":
+            raise
+        files.ask_to_withdraw(by, why)
+        return False
+    return True
+
+
+def expected_errors(manifest: Manifest) -> dict[str, float]:
+    """What can be said of the accuracy before anybody is asked, from public quantities only.
+
+    For tables: half the 95% interval of a total and of a cell, in victims. For every stage of any analysis:
+    the noise of one private sum, in units of the most that one victim can change.
+    """
+    found = {
+        f"noise of {stage.name}, in victims": manifest.noise(stage.name, len(manifest.participants))
+        / stage.bound
+        for stage in manifest.stages
+    }
+    analysis = manifest.build_analysis()
+    if isinstance(analysis, Trends):
+        (stage,) = analysis.stages()
+        nothing = np.zeros(stage.dimension, np.int64)
+        state = analysis.start(manifest.setting())
+        noise = manifest.noise(stage.name, len(manifest.participants))
+        release = analysis.result(analysis.advance(state, nothing, noise))
+        for name, deviation in release.facts["standard_errors"].items():
+            found[f"95% margin of a count by {name}, in victims"] = _MARGIN * float(deviation)
+    return found

@@ -1,0 +1,174 @@
+"""Where studies wait for a node's people: what is offered, what they signed, what may start.
+
+Guarantees: a study may start only if enough enrolled people approved exactly this manifest, none of their
+approvals has expired, and nobody has refused it. Where a study stands is worked out anew each time, from
+documents on the disk and the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.refusals import StudyRefusal
+from safeborders_fed.study.offering import Status, Why
+
+if TYPE_CHECKING:
+    from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.policy import Policy
+    from safeborders_fed.node.studies import NodeStudies
+    from safeborders_fed.study.manifest import Manifest
+
+_WHY = {
+    "policy": Why.POLICY,
+    "budget-exhausted": Why.BUDGET,
+    "study-expired": Why.EXPIRED,
+    "wrong-roster": Why.ROSTER,
+    "wrong-operator": Why.UNKNOWN_OPERATOR,
+    "study-changed": Why.CHANGED,
+}
+
+
+def why(error: SafeBordersError) -> Why:
+    """What the other side is told of an error: a word of a fixed list."""
+    found = _WHY.get(error.code)
+    if found is None:
+        is_theirs = isinstance(error, PeerError | RefusedError) or error.code == "bad-manifest"
+        found = Why.MALFORMED if is_theirs else Why.UNAVAILABLE
+    return found
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a study stands at this node.
+
+    Attributes:
+        reason: As in ``study.offering.Offered``.
+        obstacle: The same in words for this node's own people; None if nothing is in the way.
+        approved_by: People whose approvals count now.
+        approvals_needed: How many must approve.
+        refusal: What a person signed against it.
+    """
+
+    status: Status
+    reason: Why
+    obstacle: str | None
+    approved_by: tuple[str, ...]
+    approvals_needed: int
+    refusal: StudyRefusal | None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a study is held against at one node.
+
+    Attributes:
+        node: The node's name.
+        roster_hash: Of the roster accepted here.
+        max_victims: Public cap on victims in the case store.
+        clock: Gives the time, UTC.
+    """
+
+    node: str
+    roster_hash: str
+    max_victims: int
+    studies: NodeStudies
+    ledger: Ledger
+    policy: Policy
+    approvers: Collection[Approver]
+    clock: Callable[[], datetime]
+
+    def standing(self, manifest: Manifest) -> Standing:
+        """Where a study stands.
+
+        Raises:
+            PeerError: As ``refusal``.
+        """
+        refusal = self.refusal(manifest)
+        obstacle = self._obstacle(manifest)
+        counted = self._counted(manifest, needed=1)
+        here = Standing(
+            Status.PENDING,
+            Why.NONE if obstacle is None else why(obstacle),
+            None if obstacle is None else obstacle.cause,
+            tuple(approval.name for approval in counted),
+            self.policy.approvals_needed,
+            refusal,
+        )
+        held = self.ledger.reservation(manifest.id)
+        if held is not None and held.manifest_hash == manifest.hash():
+            status = Status.TAKEN_ON if held.ended is None else Status.ENDED
+            return replace(here, status=status, reason=Why.NONE, obstacle=None)
+        if refusal is not None:
+            return replace(here, status=Status.REFUSED, reason=refusal.reason)
+        if len(counted) >= self.policy.approvals_needed:
+            return replace(here, status=Status.APPROVED)
+        return here
+
+    def refusal(self, manifest: Manifest) -> StudyRefusal | None:
+        """The refusal of this manifest. It stands whether or not who signed it is enrolled still.
+
+        Raises:
+            PeerError: ``not-canonical`` or ``bad-refusal``: what somebody may have meant as a no must not
+                pass for a yes.
+        """
+        refusal = self.studies.refusal(manifest.id)
+        return refusal if refusal is not None and refusal.manifest_hash == manifest.hash() else None
+
+    def require_approved(self, manifest: Manifest) -> tuple[Approval, ...]:
+        """The approvals under which a study may start.
+
+        Raises:
+            RefusedError: ``not-approved`` or ``not-enough-approvals``.
+            PeerError: As ``refusal``.
+        """
+        refusal = self.refusal(manifest)
+        if refusal is not None:
+            raise RefusedError(
+                "not-approved",
+                f"study {manifest.id!r} was refused here by {refusal.name}: {refusal.reason}",
+                "have the study drafted again",
+            )
+        return self._require(manifest, self.policy.approvals_needed)
+
+    def _require(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+        return require_approvals(
+            self.studies.approvals(manifest.id),
+            subject="study",
+            subject_hash=manifest.hash(),
+            approvers=self.approvers,
+            needed=needed,
+            now=self.clock(),
+        )
+
+    def _counted(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+        try:
+            return self._require(manifest, needed)
+        except RefusedError:
+            return ()
+
+    def _obstacle(self, manifest: Manifest) -> SafeBordersError | None:
+        """What would keep the node from taking a study on now, approvals apart."""
+        try:
+            require_roster(manifest, self.roster_hash)
+            self.policy.check(
+                manifest, node=self.node, max_victims=self.max_victims, today=self.clock().date()
+            )
+            self.ledger.require_budget(manifest.id, manifest.rho)
+        except SafeBordersError as error:
+            return error
+        return None
+
+
+def require_roster(manifest: Manifest, roster_hash: str) -> None:
+    """Raises RefusedError ``wrong-roster`` when a study is for another roster than the one accepted here."""
+    if manifest.roster_hash != roster_hash:
+        raise RefusedError(
+            "wrong-roster",
+            f"study {manifest.id!r} is for another roster than the one accepted here",
+            "accept the new roster with two approvers, or have the study drafted again",
+        )

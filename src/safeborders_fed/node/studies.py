@@ -1,0 +1,266 @@
+"""The studies that a node was offered, on its disk.
+
+Layout, in the node's home directory::
+
+    studies/ID/published.json     the manifest under the operator's signature
+    studies/ID/approvals/KEY.json one person's signed yes; KEY is the beginning of their public key
+    studies/ID/refusal.json       one person's signed no
+    studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
+    studies/ID/outcome.json       how the coordinator said it ended
+    studies/ID/transcript/        the record of it, in parts
+    studies/ID/release.json       what it released
+
+Guarantees: a manifest is kept only if an operator whose key this node pinned signed it, is verified again
+each time it is read, and is never replaced by another of the same id. Files are there as a whole or not at
+all. Whether a study runs is not written here: documents that people signed, and the ledger, decide it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
+from safeborders_fed.node.approvals import Approval
+from safeborders_fed.node.refusals import StudyRefusal
+from safeborders_fed.study import canonical, durable, publication
+from safeborders_fed.study.manifest import IDENTIFIER, Manifest
+
+LOG: Final = logging.getLogger(__name__)
+DIRECTORY: Final = "studies"
+PUBLISHED: Final = "published.json"
+_APPROVALS: Final = "approvals"
+_REFUSAL: Final = "refusal.json"
+_KEYS: Final = "keys.json"
+_LONGEST_DOCUMENT: Final = 2**20
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A study whose manifest does not verify now.
+
+    Attributes:
+        id: As its directory says.
+        error: Why.
+    """
+
+    id: str
+    error: SafeBordersError
+
+
+class NodeStudies:
+    """The studies of one node.
+
+    Args:
+        home: The node's directory.
+        operators: Public keys of the coordinator's operators that it has pinned.
+    """
+
+    def __init__(self, home: Path, operators: tuple[str, ...]) -> None:
+        self._directory = Path(home) / DIRECTORY
+        self._operators = operators
+
+    def directory(self, study: str) -> Path:
+        """Where a study's files are.
+
+        Raises:
+            UsageError: ``unknown-study``, when the id is none.
+        """
+        if not IDENTIFIER.fullmatch(study):
+            raise _unknown(study, self._directory)
+        return self._directory / study
+
+    def ids(self) -> tuple[str, ...]:
+        """All studies that were offered, by name."""
+        return tuple(sorted(path.parent.name for path in self._directory.glob(f"*/{PUBLISHED}")))
+
+    def keep(self, data: bytes) -> Manifest:
+        """Keeps a published study; the same manifest again changes nothing.
+
+        Raises:
+            PeerError: ``not-canonical``, ``bad-publication``, ``wrong-operator`` or ``bad-signature``.
+            ConfigurationError: ``bad-manifest`` or ``node-unwritable``.
+            RefusedError: ``study-changed``, when another manifest of this id was kept before; or from
+                ``Manifest.check``.
+        """
+        manifest = publication.receive_from(data, self._operators)
+        path = self.directory(manifest.id) / PUBLISHED
+        if path.exists():
+            known = publication.unverified(_read(path))[0]
+            if known != manifest.hash():
+                raise changed(manifest.id)
+            if self._verifies(manifest.id):
+                return manifest
+        write(path, data)
+        return manifest
+
+    def _verifies(self, study: str) -> bool:
+        """Whether the manifest kept verifies: not so if another operator signs now."""
+        try:
+            self.manifest(study)
+        except SafeBordersError:
+            return False
+        return True
+
+    def manifest(self, study: str) -> Manifest:
+        """The manifest of a study that was offered, verified.
+
+        Raises:
+            UsageError: ``unknown-study``.
+            PeerError, ConfigurationError, RefusedError: As ``keep``.
+        """
+        manifest = publication.receive_from(self._published(study), self._operators)
+        if manifest.id != study:
+            raise ConfigurationError(
+                "study-misplaced",
+                f"the directory of study {study!r} holds another study",
+                "restore the directory from backup, or remove it and have the study offered again",
+            )
+        return manifest
+
+    def listed(self) -> list[Manifest | Unreadable]:
+        """Every study, with those that do not verify now."""
+        found: list[Manifest | Unreadable] = []
+        for study in self.ids():
+            try:
+                found.append(self.manifest(study))
+            except SafeBordersError as error:
+                found.append(Unreadable(study, error))
+        return found
+
+    def expiry(self, study: str, manifest_hash: str) -> date | None:
+        """The last day of a study whose manifest was approved here under this hash; None if it is not kept.
+
+        Whoever signed it: an operator's key that is no longer pinned must not keep a study open.
+        """
+        try:
+            found, content = publication.unverified(self._published(study))
+            return date.fromisoformat(content["expires"]) if found == manifest_hash else None
+        except (SafeBordersError, KeyError, TypeError, ValueError):
+            return None
+
+    def approvals(self, study: str) -> tuple[Approval, ...]:
+        """What people have signed, without what is damaged; what counts is for ``require_approvals``."""
+        found = []
+        for path in sorted((self.directory(study) / _APPROVALS).glob("*.json")):
+            try:
+                found.append(Approval.from_bytes(_read(path)))
+            except SafeBordersError as error:
+                LOG.warning("approval %s of study %s is passed over: %s", path.name, study, error)
+        return tuple(found)
+
+    def add_approval(self, study: str, approval: Approval) -> Path:
+        """Keeps a person's approval, in place of an earlier one of theirs.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        path = self.directory(study) / _APPROVALS / f"{approval.approver[:16]}.json"
+        write(path, approval.to_bytes())
+        return path
+
+    def refusal(self, study: str) -> StudyRefusal | None:
+        """What a person has signed against it, if anybody did; its signature is not checked here.
+
+        Raises:
+            PeerError: ``not-canonical`` or ``bad-refusal``.
+        """
+        path = self.directory(study) / _REFUSAL
+        return StudyRefusal.from_bytes(_read(path)) if path.exists() else None
+
+    def add_refusal(self, refusal: StudyRefusal) -> Path:
+        """Keeps a person's refusal; the first one stands.
+
+        Raises:
+            RefusedError: ``refused-already``.
+            ConfigurationError: ``node-unwritable``.
+        """
+        path = self.directory(refusal.study) / _REFUSAL
+        if path.exists():
+            raise RefusedError(
+                "refused-already", f"study {refusal.study!r} is refused here already", "nothing is left to do"
+            )
+        write(path, refusal.to_bytes())
+        return path
+
+    def keep_keys(self, study: str, keys: Mapping[str, str]) -> None:
+        """Keeps the nodes' keys as accepted when the study was taken on: a replay checks against these.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        write(self.directory(study) / _KEYS, canonical.serialise(dict(keys)))
+
+    def keys(self, study: str) -> dict[str, str]:
+        """The nodes' keys when the study was taken on.
+
+        Raises:
+            UsageError: ``not-taken-on``.
+            PeerError: ``not-canonical``.
+        """
+        path = self.directory(study) / _KEYS
+        if not path.exists():
+            raise UsageError(
+                "not-taken-on",
+                f"this node did not take part in study {study!r}",
+                "verify it at a node that did",
+            )
+        keys: dict[str, str] = canonical.parse(_read(path))
+        return keys
+
+    def _published(self, study: str) -> bytes:
+        path = self.directory(study) / PUBLISHED
+        if not path.exists():
+            raise _unknown(study, self._directory)
+        return _read(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file of a node as a whole or not at all, with the directories it needs.
+
+    Raises:
+        ConfigurationError: ``node-unwritable``.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.replace(path, content)
+    except OSError as error:
+        raise ConfigurationError(
+            "node-unwritable",
+            f"{path} cannot be written: {error.strerror}",
+            "free space on its disk, or mend the rights of the node's directory",
+        ) from error
+
+
+def changed(study: str) -> RefusedError:
+    """The error for something else under a name that stands for something already."""
+    return RefusedError(
+        "study-changed",
+        f"study {study!r} is known here with other content",
+        "draft the changed study under a new id",
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_DOCUMENT + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "document-unreadable", f"{path} cannot be read: {error.strerror}", "restore it from backup"
+        ) from error
+    if len(data) > _LONGEST_DOCUMENT:
+        raise PeerError("document-too-long", f"{path} is too long for what it should be", "remove it")
+    return data
+
+
+def _unknown(study: str, directory: Path) -> UsageError:
+    return UsageError(
+        "unknown-study",
+        f"there is no study {study[:64]!r} in {directory}",
+        "choose one that `safeborders node study list` shows; the coordinator offers studies",
+    )

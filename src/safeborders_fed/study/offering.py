@@ -1,0 +1,186 @@
+"""What is said of a study before its first round and after its last.
+
+1. ``Offer`` → ``Offered``: a node is shown a published study and says where it stands: whether its people
+   have approved it, refused it, or not decided yet. Offering again is asking again.
+2. ``Finished`` → ``Kept``: a node is told how the study ended, and given the record of it in parts, so that
+   it can replay the release.
+
+Guarantees: strict models, canonical bytes. What a node says in here depends on documents that people signed,
+its policy and its budget, never on case data; every word is from a fixed list and of a length that no case
+decides. The parts are received as they are: what they are worth is for ``study.transcript`` to find out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field as Limit
+
+from safeborders_fed.study.handshake import Hash, Name
+from safeborders_fed.study.header_message import HeaderMessage, from_header
+
+LARGEST_PART: Final = 2**22
+"""Bytes of one part; as text in a header a third more, which still fits a message."""
+MOST_PARTS: Final = 2**20
+_Identifier = Annotated[str, Limit(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+_Text = Annotated[str, Limit(min_length=1, max_length=2**18)]
+_Coded = Annotated[str, Limit(max_length=(LARGEST_PART + 2) // 3 * 4)]
+_HashOrNone = Annotated[str, Limit(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class Status(StrEnum):
+    """Where a node stands on a study."""
+
+    PENDING = "pending"
+    """Its people have not decided yet."""
+    APPROVED = "approved"
+    REFUSED = "refused"
+    """Its people have refused it, for the reason given."""
+    TAKEN_ON = "taken-on"
+    """Its cost is reserved; it answers rounds."""
+    ENDED = "ended"
+    REJECTED = "rejected"
+    """The node's service would not show it to its people, for the reason given."""
+
+
+class Why(StrEnum):
+    """Why a node refuses a study, rejects it, or could not take it on as things stand."""
+
+    NONE = ""
+    # What people give as their reason.
+    PURPOSE = "purpose"
+    LEGAL_BASIS = "legal-basis"
+    COLUMNS = "columns"
+    COST = "cost"
+    PARTICIPANTS = "participants"
+    TIMING = "timing"
+    OTHER = "other"
+    # What the service finds.
+    POLICY = "policy"
+    BUDGET = "budget"
+    EXPIRED = "expired"
+    ROSTER = "roster"
+    UNKNOWN_OPERATOR = "unknown-operator"
+    MALFORMED = "malformed"
+    CHANGED = "study-changed"
+    UNAVAILABLE = "unavailable"
+
+
+HUMAN_REASONS: Final = (
+    Why.PURPOSE,
+    Why.LEGAL_BASIS,
+    Why.COLUMNS,
+    Why.COST,
+    Why.PARTICIPANTS,
+    Why.TIMING,
+    Why.OTHER,
+)
+"""What people may give as the reason of a refusal. Anything longer they say by a way of their own."""
+
+Ending = Literal["finished", "failed", "withdrawn"]
+Content = Literal["transcript", "release", "nothing"]
+
+
+class Offer(HeaderMessage):
+    """The coordinator shows a node a published study.
+
+    Attributes:
+        published: ``study.publication.publish``, as text.
+    """
+
+    type: Literal["offer"] = "offer"
+    study: _Identifier
+    published: _Text
+
+
+class Offered(HeaderMessage):
+    """Where a node stands.
+
+    Attributes:
+        manifest_hash: Of the manifest that this node keeps under the study's id; empty if it keeps none.
+        reason: Why, for ``refused`` and ``rejected``; for ``pending`` and ``approved`` what would keep the
+            node from taking the study on as things stand now, if anything.
+    """
+
+    type: Literal["offered"] = "offered"
+    study: _Identifier
+    node: Name
+    manifest_hash: _HashOrNone
+    status: Status
+    reason: Why = Why.NONE
+
+
+class Finished(HeaderMessage):
+    """The coordinator tells a node how a study ended, and gives it one part of the record.
+
+    Attributes:
+        release_hash: SHA-256 of the release's document; empty if nothing was released.
+        part: Counts from 0.
+        parts: How many there are, one at least.
+        content: What the part belongs to.
+        data: The part's bytes in base64.
+    """
+
+    type: Literal["finished"] = "finished"
+    study: _Identifier
+    manifest_hash: Hash
+    outcome: Ending
+    release_hash: _HashOrNone
+    part: int = Limit(ge=0, lt=MOST_PARTS)
+    parts: int = Limit(ge=1, le=MOST_PARTS)
+    content: Content
+    data: _Coded = ""
+
+    def decoded(self) -> bytes:
+        """The part's bytes.
+
+        Raises:
+            ValueError: the text is not base64, or the part is not one of its parts.
+        """
+        if self.part >= self.parts:
+            raise ValueError("part")
+        try:
+            return base64.b64decode(self.data, validate=True)
+        except binascii.Error as error:
+            raise ValueError("data") from error
+
+
+class Kept(HeaderMessage):
+    """A node has a part on its disk."""
+
+    type: Literal["kept"] = "kept"
+    study: _Identifier
+    node: Name
+    part: int = Limit(ge=0, lt=MOST_PARTS)
+
+
+Offering = Offer | Offered | Finished | Kept
+_KINDS: Final[dict[str, type[HeaderMessage]]] = {
+    kind.model_fields["type"].default: kind for kind in (Offer, Offered, Finished, Kept)
+}
+
+
+def is_offering(kind: object) -> bool:
+    """Whether a header's type is one of these messages."""
+    return isinstance(kind, str) and kind in _KINDS
+
+
+def parse_offering(header: dict[str, Any]) -> Offering:
+    """The message of a header.
+
+    Raises:
+        ValueError: the fields are not those of the type.
+    """
+    message: Any = from_header(_KINDS, header)
+    if isinstance(message, Finished):
+        message.decoded()
+    found: Offering = message
+    return found
+
+
+def coded(data: bytes) -> str:
+    """The bytes of a part as ``Finished`` carries them."""
+    return base64.b64encode(data).decode("ascii")
