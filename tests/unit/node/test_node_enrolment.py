@@ -15,7 +15,7 @@ from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
 from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.enrolment import accept_bundle, renew, write_request
-from safeborders_fed.node.expiries import expiries
+from safeborders_fed.node.expiries import expiries, log_warnings
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.rosters import accept, review, sign
 from safeborders_fed.study import durable
@@ -400,3 +400,14 @@ def test_a_damaged_bundle_is_named(site: Site) -> None:
     path = settings.home / "coordinator.json"
     path.write_bytes(path.read_bytes().replace(b"localhost:9443", b"elsewhere:9443"))
     assert code_of(settings.enrolment) == "bad-enrolment"
+
+
+def test_the_log_says_once_at_each_threshold_what_ends(site: Site) -> None:
+    settings = site.node("BG")
+    with settings.open_audit_log() as log:
+        for day in range(290, 380):
+            log_warnings(settings, log, later(day).date())
+    text = site.log("BG")
+    assert text.count('"operation":"expiry"') == 8
+    assert text.count("the key of FI ends in 30 days") == 1
+    assert text.count("the key of FI ended on") == 1
