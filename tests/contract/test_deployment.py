@@ -136,3 +136,19 @@ def test_a_runbook_names_files_that_exist(name: str) -> None:
         assert (document.parent / target).exists(), target
     for path in re.findall(r"/opt/safeborders/current/deploy/([\w./-]+\w)", text):
         assert (ROOT / path).exists(), path
+
+
+def test_a_command_runs_as_the_service_with_the_same_keys(tmp_path: Path) -> None:
+    fake = tmp_path / "systemd-run"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    command = [ROOT / "node" / "as-node.sh", "node", "ledger", "--home", "a b"]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    given = done.stdout.splitlines()
+    service = directives(UNITS["node"], "Service")
+    loaded = {f"--property=LoadCredential={value}" for name, value in service if name == "LoadCredential"}
+    assert loaded == {text for text in given if "LoadCredential" in text}
+    assert "--property=User=safeborders" in given
+    program = dict(service)["ExecStart"].split()[0]
+    assert given[given.index("--") + 1 :] == [program, "node", "ledger", "--home", "a b"]

@@ -12,11 +12,12 @@ from restarting import MASKED, ROUNDS, Carrier, make, run
 from safeborders_fed.analyses.base import Release
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.errors import ConfigurationError, PeerError
-from safeborders_fed.study import bundle, transcript
+from safeborders_fed.study import bundle
+from safeborders_fed.study import record as recording
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Round, decode
-from safeborders_fed.study.replay import compare_releases, replay
-from safeborders_fed.study.transcript import DoneRound, Transcript
+from safeborders_fed.study.record import DoneRound
+from safeborders_fed.study.transcript import Transcript, compare_releases, replay
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +271,7 @@ def test_parts_are_small_and_whole(
 ) -> None:
     record, _ = finished
     assert all(len(part) <= 4 * 2**20 for part in record.parts())
-    monkeypatch.setattr(transcript, "LARGEST_PART", 4096 + 5000)
+    monkeypatch.setattr(recording, "LARGEST_PART", 4096 + 5000)
     parts = record.parts()
     assert len(parts) > 5
     assert all(len(part) <= 4096 + 5000 for part in parts)

@@ -1,7 +1,9 @@
 """A study from its draft to its record at every node, and every way in which it can end otherwise."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from safeborders_fed.coordinator import drafting, models
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
-from safeborders_fed.study import release_file
+from safeborders_fed.study import canonical, release_file
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.offering import Offered, Status, Why
 from study_life import OPERATOR, TRENDS, DiedError, Life, later
@@ -77,6 +79,9 @@ def test_a_study_lives_from_its_draft_to_its_record_at_every_node(life: Life) ->
         assert life.record(node).release() == life.files().release.read_bytes()
         assert life.spent(node) == (0 if node in {"PT", "RO"} else pytest.approx(rounds[-1]["rho_spent"]))
         life.nodes[node]._ledger.verify()
+        verified = life.verify(node)
+        assert (verified.rounds, verified.contributions) == (ROUNDS, 6 * ROUNDS)
+        assert verified.own == (0 if node in {"PT", "RO"} else ROUNDS)
 
 
 def test_tables_are_released_without_a_model(life: Life) -> None:
@@ -171,11 +176,13 @@ def test_a_node_that_falls_silent_is_missing_with_a_reason_and_gets_the_record_l
     assert life.files().state().delivered == EIGHT
     assert life.record("FI").release() == life.files().release.read_bytes()
     assert life.reserved("FI") == 0
+    assert life.verify("FI").failed == 1
+    assert life.verify("FI").own < life.verify("BE").own == ROUNDS
     assert manifest.id == "study-1"
     assert last_words(life)["kind"] == "summary"
 
 
-@pytest.mark.parametrize("call", range(4 + ROUNDS + 1))
+@pytest.mark.parametrize("call", range(4 + ROUNDS + 2))
 def test_a_coordinator_killed_at_any_message_goes_on_and_publishes_once(life: Life, call: int) -> None:
     life.ready()
     die_at(life, call)
@@ -352,6 +359,67 @@ def test_a_published_study_or_roster_altered_on_the_disk_is_not_conducted(life: 
 def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Life) -> None:
     manifest = life.draft(analysis="trends", parameters=TRENDS)
     found = drafting.expected_errors(manifest)
-    assert {"noise of counts, in victims", "95% margin of a count by total, in victims"} <= set(found)
+    assert {f"95% margin of a count by {name}, in victims" for name in ("total", "year x form")} <= set(found)
     assert all(np.isfinite(value) and value > 0 for value in found.values())
     assert life.calls == 0
+
+
+@pytest.fixture
+def finished(life: Life) -> Life:
+    life.ready()
+    life.conduct()
+    return life
+
+
+def published(life: Life, change: Callable[[dict[str, Any]], None]) -> None:
+    """Puts another release in place of the one that BE keeps."""
+    path = life.studies("BE").directory("study-1") / "release.json"
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_bytes(canonical.serialise(content))
+
+
+def test_a_published_number_that_the_nodes_did_not_produce_is_found(finished: Life) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["arrays"]["weights"]["values"][0] += 0.001
+
+    assert finished.verify("BE").own == ROUNDS
+    published(finished, change)
+    with pytest.raises(PeerError, match=r"arrays\.weights") as error:
+        finished.verify("BE")
+    assert error.value.code == "release-differs"
+
+
+def test_a_release_of_another_study_is_found(finished: Life) -> None:
+    published(finished, lambda content: content.update(study="study-2"))
+    with pytest.raises(PeerError, match="another study"):
+        finished.verify("BE")
+
+
+def test_a_contribution_of_this_node_that_its_ledger_lacks_is_found(finished: Life) -> None:
+    ledger = finished.nodes["BE"]._ledger
+    ledger._db.execute("DELETE FROM contribution WHERE attempt = 2")
+    with pytest.raises(PeerError, match="never charged"):
+        finished.verify("BE")
+
+
+def test_a_charged_contribution_that_the_record_lacks_is_found(finished: Life) -> None:
+    ledger = finished.nodes["BE"]._ledger
+    ledger._db.execute(
+        "INSERT INTO contribution SELECT study, round, 99, request_hash, rho, stored, x'00' "
+        "FROM contribution WHERE attempt = 2"
+    )
+    with pytest.raises(PeerError, match="attempts 99 were charged"):
+        finished.verify("BE")
+
+
+def test_a_record_that_lacks_a_part_is_not_verified(finished: Life) -> None:
+    (finished.studies("BE").directory("study-1") / "release.json").unlink()
+    with pytest.raises(UsageError, match="whole record"):
+        finished.verify("BE")
+
+
+def test_a_study_is_verified_with_the_keys_of_then(finished: Life) -> None:
+    (finished.studies("BE").directory("study-1") / "keys.json").unlink()
+    with pytest.raises(UsageError, match="did not take part"):
+        finished.verify("BE")

@@ -25,7 +25,9 @@ def backup(
     manifest, logged = back_up(settings, out, _user())
     size = out.stat().st_size
     later = "" if logged else "\nThe running service enters this in the audit log."
-    keys = f"{settings.key_path} and {settings.signing_key_path}"
+    files = [settings.key_path, settings.signing_key_path]
+    files += [settings.transport_key_path] if settings.transport_key_file else []
+    keys = ", ".join(map(str, files))
     output.result(
         {
             "backup": out,
@@ -35,7 +37,7 @@ def backup(
             "logged": logged,
         },
         f"{out}: {len(manifest.files):,} files, {size / 2**20:.1f} MiB. Known as {manifest.hash()}\n"
-        f"The keys are not in it: back up {keys} apart from it; without them it cannot be restored.{later}",
+        f"The keys are not in it: back up {keys} apart from it. Without them it cannot be restored.{later}",
         as_json=as_json,
     )
 

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeborders_fed.cli import approvers, backup, enrolment_node, ledger, output, roster, score
+from safeborders_fed.cli import (
+    approvers,
+    audit_log,
+    backup,
+    enrolment_node,
+    ledger,
+    node_study,
+    output,
+    roster,
+    score,
+    service,
+)
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.intake import ImportReport
@@ -27,10 +38,14 @@ app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
+app.add_typer(node_study.app, name="study")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
+app.add_typer(audit_log.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("start")(service.node_start)
+app.command("status")(service.node_status)
 app.command("score")(score.score)
 app.command("review")(score.review)
 

@@ -27,7 +27,7 @@ from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, R
 from safeborders_fed.study import bundle, canonical
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Round, decode
-from safeborders_fed.study.transcript import DoneRound, FailedAttempt, Transcript
+from safeborders_fed.study.record import DoneRound, FailedAttempt, Transcript
 
 RELEASED: Final = "released"
 _END: Final = "end.json"

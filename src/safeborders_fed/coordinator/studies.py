@@ -178,6 +178,8 @@ class _Conductor:
             model = _candidate(self._home, manifest, outcome, self._clock())
         heads = {node: head.model_dump() for node, head in outcome.heads.items()}
         files.write("heads.json", canonical.serialise(heads))
+        for number, part in enumerate(self._history.transcript(manifest).parts()):
+            files.write(f"{files.transcript.name}/{number:04}.part", part)
         if not files.release.exists():
             files.write(files.release.name, document)
         self._enter("finished", by=_SERVICE, why="all rounds are done")

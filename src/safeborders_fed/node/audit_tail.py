@@ -102,6 +102,19 @@ def read_tail(data: bytes, *, complete: bool) -> Tail:
     return tail
 
 
+def signed_length(file: int) -> tuple[int, Tail]:
+    """How many bytes of a log are signed, for readers while its writer may be at work; what stands there.
+
+    Raises:
+        ConfigurationError: ``audit-log-altered``.
+        OSError: when the file cannot be read.
+    """
+    size = os.fstat(file).st_size
+    data, complete = read_end(file, size)
+    tail = read_tail(data, complete=complete)
+    return size - len(tail.unfinished), tail
+
+
 def _split(data: bytes) -> list[bytes]:
     lines = data.split(b"\n")
     return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

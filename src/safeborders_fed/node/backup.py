@@ -41,7 +41,7 @@ from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.node.audit_chain import EMPTY, Operation
 from safeborders_fed.node.audit_chain import Head as AuditHead
 from safeborders_fed.node.audit_log import Event
-from safeborders_fed.node.audit_tail import read_end, read_tail
+from safeborders_fed.node.audit_tail import signed_length
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.notices import record
@@ -226,10 +226,8 @@ def _add_audit_log(archive: _Archive, path: Path) -> AuditHead:
     if not path.exists():
         return EMPTY
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        data, complete = read_end(file.fileno(), size)
-        tail = read_tail(data, complete=complete)
-        archive.add(AUDIT, file, size - len(tail.unfinished))
+        length, tail = signed_length(file.fileno())
+        archive.add(AUDIT, file, length)
     return tail.head
 
 

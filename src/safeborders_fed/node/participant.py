@@ -131,6 +131,11 @@ class Participant:
             self._offers = Offers(desk, audit_log, self.end)
             self._offers.end_expired()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a study was taken on and has not ended: its keys are in this process alone."""
+        return bool(self._studies)
+
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
         for key, facts in self._ledger.outbox():

@@ -21,14 +21,14 @@ from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.desk import Desk
+from safeborders_fed.node.desks import open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.settings_text import TEMPLATE, quoted
-from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
 from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
@@ -64,6 +64,7 @@ class NodeSettings(BaseModel):
         operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
         policy: What it permits; without one it takes part in nothing.
+        limits: How much of the machine a message may take.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -77,6 +78,7 @@ class NodeSettings(BaseModel):
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
     policy: Policy | None = None
+    limits: Limits = Limits()
 
     @classmethod
     def load(cls, home: Path) -> NodeSettings:
@@ -172,7 +174,7 @@ class NodeSettings(BaseModel):
                 policy=self.policy,
                 approvers=approvers,
                 audit_log=audit_log,
-                studies=self.open_studies(),
+                studies=open_studies(self),
             )
         except BaseException:
             audit_log.close()
@@ -211,35 +213,6 @@ class NodeSettings(BaseModel):
                 f"{self.home / ENROLMENT_FILE} is damaged: {error.cause}",
                 "restore it from backup, or accept the bundle again with `safeborders node enrol`",
             ) from error
-
-    def open_studies(self) -> NodeStudies:
-        """The studies that this node was offered by operators whose keys it pins or has accepted.
-
-        Raises:
-            ConfigurationError: ``bad-enrolment``.
-        """
-        enrolled = self.enrolment().operator_keys() if (self.home / ENROLMENT_FILE).exists() else ()
-        return NodeStudies(self.home, tuple(dict.fromkeys((*self.operator_keys, *enrolled))))
-
-    def open_desk(self) -> Desk:
-        """What studies are held against here, for people who decide on them. Opens no case data.
-
-        Raises:
-            ConfigurationError: As ``open_ledger``, ``approvers``; ``no-roster``.
-        """
-        if self.policy is None:
-            raise no_policy(self.home)
-        accepted = AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
-        return Desk(
-            self.country,
-            "" if accepted.roster is None else accepted.roster.hash(),
-            CaseStore.max_victims_of(self.store_path),
-            studies=self.open_studies(),
-            ledger=self.open_ledger(),
-            policy=self.policy,
-            approvers=self.approvers(),
-            clock=now,
-        )
 
     @property
     def audit_path(self) -> Path:

@@ -25,8 +25,8 @@ transport_key_file = {transport_key_file}
 store = "store"
 
 # Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
-# telephone, and how many of them must have signed a model before it is used here. Without a key none is,
-# and no study is shown here either: a study is offered under the signature of one of them.
+# telephone, and how many of them must have signed a model before it is used here. Without a key none is.
+# Studies are shown under the signature of one of them, or, without a key, of the bundle's operators.
 # operator_keys = ["..."]
 # operator_signatures = 1
 
@@ -39,6 +39,11 @@ store = "store"
 # epsilon_lifetime = 8.0
 # delta = 1e-6
 # minimum_participants = 5
+
+# How much of the machine one message of the coordinator may take.
+# [limits]
+# memory_mib = 4096
+# seconds_per_message = 900.0
 """
 
 

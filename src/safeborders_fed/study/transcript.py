@@ -1,190 +1,211 @@
-"""The record of a finished study, as nodes get it to recompute the release.
+"""Recomputing a release from the record of its study, so that nobody need believe the coordinator.
 
-It holds the request and all contributions (signed, masked) of every round, and names the attempts that failed
-with what they cost. Nothing in it tells more than the coordinator had: single vectors stay masked.
-
-Guarantees: one byte form, cut into parts of at most ``LARGEST_PART`` bytes; missing, repeated and changed parts
-and parts of different records are refused. What a record says is checked by ``study.replay``.
+Guarantees: pure. A release that ``replay`` returns follows from contributions that the roster's nodes signed
+for exactly these attempts, asked with the broadcasts that follow from the sums before, with nobody's left out
+or added. What does not fit is named by round and node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic import Field as Limit
+import numpy as np
 
+from safeborders_fed.analyses.base import Analysis, Arrays, Release, Stage
 from safeborders_fed.errors import PeerError
-from safeborders_fed.study import bundle, canonical
-from safeborders_fed.study.handshake import Hash, Name
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.messages import Round, decode
+from safeborders_fed.study.model_file import Model
+from safeborders_fed.study.record import DoneRound, Transcript
+from safeborders_fed.study.sums import (
+    TOLERANCE,
+    add_up,
+    check_contribution,
+    implausible,
+    is_plausible,
+    same_array,
+    same_arrays,
+    stages_by_round,
+    starting_arrays,
+)
 
-LARGEST_PART: Final = 4 * 2**20
-_ROOM: Final = 4096
-"""Bytes of a part that its description may take."""
-_STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-Count = Annotated[int, Limit(ge=0, lt=2**31)]
+__all__ = ["Transcript", "compare_releases", "replay"]
+
+_SMALLEST: Final = 1e-12
 
 
-class FailedAttempt(BaseModel):
-    """An attempt that was paid for and gave no sum.
+def replay(
+    manifest: Manifest, transcript: Transcript, keys: Mapping[str, str], warm: Model | None = None
+) -> Release:
+    """The release of a finished study, recomputed.
 
-    Attributes:
-        failures: Node to the code of what it did instead of contributing.
-        rho: What it cost each node that contributed.
+    Args:
+        manifest: The study as this node approved it.
+        transcript: Its record.
+        keys: Node name to public key (64 hexadecimal digits) that this node accepts.
+        warm: The model that the manifest names to start from.
+
+    Raises:
+        PeerError: ``wrong-transcript``, ``missing-round``, ``wrong-attempts``, ``wrong-request``,
+            ``wrong-broadcast``, ``wrong-contribution`` or ``implausible-sum``.
+        RefusedError: ``wrong-warm-start``.
     """
-
-    model_config = _STRICT
-
-    attempt: Count
-    round: Count
-    stage: Name
-    failures: dict[Name, Name]
-    rho: float = Limit(gt=0)
-
-
-@dataclass(frozen=True)
-class DoneRound:
-    """A round that gave a sum: the bytes of its request, and each participant's contribution."""
-
-    request: bytes
-    contributions: Mapping[str, bytes]
-
-
-class _Header(BaseModel):
-    model_config = _STRICT
-
-    type: Literal["transcript"]
-    schema_version: Literal[1]
-    study: Name
-    manifest_hash: Hash
-    rounds: tuple[tuple[Name, ...], ...]
-    failed: tuple[FailedAttempt, ...]
-
-
-class _Part(BaseModel):
-    model_config = _STRICT
-
-    type: Literal["transcript-part"]
-    study: Name
-    sha256: Hash
-    part: Count
-    parts: Count
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """A finished study.
-
-    Attributes:
-        study: Its id.
-        manifest_hash: Hash of its manifest.
-        rounds: Its rounds, in order.
-        failed: Attempts that gave no sum.
-    """
-
-    study: str
-    manifest_hash: str
-    rounds: tuple[DoneRound, ...]
-    failed: tuple[FailedAttempt, ...]
-
-    def encode(self) -> bytes:
-        """The canonical bytes."""
-        header = _Header(
-            type="transcript",
-            schema_version=1,
-            study=self.study,
-            manifest_hash=self.manifest_hash,
-            rounds=tuple(tuple(sorted(entry.contributions)) for entry in self.rounds),
-            failed=self.failed,
-        )
-        items = []
-        for entry in self.rounds:
-            items += [entry.request, *(data for _, data in sorted(entry.contributions.items()))]
-        return bundle.pack(header.model_dump(mode="json"), items)
-
-    @classmethod
-    def decode(cls, data: bytes) -> Transcript:
-        """The record that the bytes hold.
-
-        Raises:
-            PeerError: ``malformed-bundle`` or ``not-canonical``.
-        """
-        found, items = bundle.unpack(data)
-        header = _checked(_Header, found)
-        if len(items) != sum(1 + len(nodes) for nodes in header.rounds):
-            raise bundle.malformed("it has not the items that it describes")
-        rounds, start = [], 0
-        for nodes in header.rounds:
-            contributions = dict(zip(nodes, items[start + 1 : start + 1 + len(nodes)], strict=True))
-            rounds.append(DoneRound(items[start], contributions))
-            start += 1 + len(nodes)
-        transcript = cls(header.study, header.manifest_hash, tuple(rounds), header.failed)
-        if transcript.encode() != data:
-            raise bundle.malformed("other bytes would stand for the same record")
-        return transcript
-
-    def parts(self) -> list[bytes]:
-        """The record in parts of at most ``LARGEST_PART`` bytes."""
-        data = self.encode()
-        size = LARGEST_PART - _ROOM
-        pieces = [data[start : start + size] for start in range(0, len(data), size)]
-        digest = canonical.sha256(data)
-        return [
-            bundle.pack(
-                _Part(
-                    type="transcript-part", study=self.study, sha256=digest, part=number, parts=len(pieces)
-                ).model_dump(mode="json"),
-                [piece],
+    if (transcript.study, transcript.manifest_hash) != (manifest.id, manifest.hash()):
+        raise _differs("wrong-transcript", "it is of another study, or of another manifest")
+    analysis: Analysis[Any, Any, Any] = manifest.build_analysis()
+    schedule = stages_by_round(analysis)
+    if len(transcript.rounds) != len(schedule):
+        raise _differs("missing-round", f"it has {len(transcript.rounds)} of {len(schedule)} rounds")
+    state = analysis.start(manifest.setting(None if warm is None else starting_arrays(manifest, warm)))
+    attempts = {}
+    for number, (stage, done) in enumerate(zip(schedule, transcript.rounds, strict=True)):
+        request = _request(manifest, done, number, stage, keys)
+        if not same_arrays(request.broadcast, analysis.broadcast(state)):
+            raise _differs(
+                "wrong-broadcast",
+                f"round {number + 1} asked with numbers that do not follow from those before",
             )
-            for number, piece in enumerate(pieces)
-        ]
-
-    @classmethod
-    def from_parts(cls, parts: Sequence[bytes]) -> Transcript:
-        """The record that parts hold, in whatever order they came.
-
-        Raises:
-            PeerError: ``malformed-bundle``, ``not-canonical`` or ``incomplete-transcript``.
-        """
-        pieces: dict[int, bytes] = {}
-        described: set[tuple[str, str, int]] = set()
-        for part in parts:
-            found, items = bundle.unpack(part)
-            head = _checked(_Part, found)
-            if len(items) != 1 or len(part) > LARGEST_PART:
-                raise bundle.malformed("a part has not one item, or is too long")
-            described.add((head.study, head.sha256, head.parts))
-            pieces[head.part] = items[0]
-        if len(described) != 1 or len(pieces) != len(parts):
-            raise _incomplete("parts of different records, or one of them twice, were given")
-        study, digest, count = described.pop()
-        if sorted(pieces) != list(range(count)):
-            raise _incomplete(f"{len(pieces)} of {count} parts were given")
-        data = b"".join(pieces[number] for number in range(count))
-        if canonical.sha256(data) != digest:
-            raise _incomplete("a part was changed")
-        transcript = cls.decode(data)
-        if transcript.study != study:
-            raise _incomplete("the parts name another study")
-        return transcript
-
-    def contributions_of(self, node: str) -> list[bytes]:
-        """What a node contributed to the sums, in order: for it to compare with what its ledger holds."""
-        return [entry.contributions[node] for entry in self.rounds if node in entry.contributions]
+        attempts[request.attempt] = number
+        total = add_up([_vector(done, node, request, stage, keys) for node in request.participants])
+        count = len(request.participants)
+        if not is_plausible(manifest, stage, total, count):
+            raise implausible(manifest, stage)
+        state = analysis.advance(state, total, manifest.noise(stage.name, count))
+    _check_attempts(manifest, transcript, attempts, schedule)
+    return analysis.result(state)
 
 
-def _checked(kind: type[Any], header: Mapping[str, Any]) -> Any:
+def _request(
+    manifest: Manifest, done: DoneRound, number: int, stage: Stage, keys: Mapping[str, str]
+) -> Round:
+    """The request of a round, checked but for its broadcast."""
     try:
-        return kind.model_validate_json(canonical.serialise(header))
-    except ValidationError as error:
-        raise bundle.malformed("a field of it is missing or wrong") from error
+        request = decode(done.request)
+    except PeerError as error:
+        raise _differs("wrong-request", f"the request of round {number + 1} cannot be read") from error
+    if not isinstance(request, Round) or request.key[:2] != (manifest.id, number):
+        raise _differs("wrong-request", f"round {number + 1} is of another round or study")
+    if (request.manifest_hash, request.stage) != (manifest.hash(), stage.name):
+        raise _differs("wrong-request", f"round {number + 1} is of another manifest or stage")
+    _check_participants(manifest, request, done)
+    if not request.heads.keys() <= set(manifest.participants):
+        raise _differs("wrong-request", f"round {number + 1} shows the ledger of a stranger")
+    expected = request.participants if manifest.trust == "masked" else ()
+    if tuple(key.node for key in request.keys) != expected:
+        raise _differs("wrong-request", f"round {number + 1} has not its participants' study keys")
+    if len({key.public for key in request.keys}) != len(request.keys):
+        raise _differs("wrong-request", f"round {number + 1} has one study key twice")
+    try:
+        for node, head in request.heads.items():
+            head.check(keys[node], node)
+        _check_keys(manifest, request, keys)
+    except PeerError as error:
+        what = f"round {number + 1} holds a foreign signature ({error.code})"
+        raise _differs("wrong-request", what) from error
+    return request
 
 
-def _incomplete(what: str) -> PeerError:
+def _check_participants(manifest: Manifest, request: Round, done: DoneRound) -> None:
+    named = request.participants
+    known = list(named) == sorted(set(named)) and set(named) <= set(manifest.participants)
+    if not known or len(named) < manifest.minimum_participants:
+        raise _differs(
+            "wrong-request", f"round {request.round + 1} has participants that the manifest does not allow"
+        )
+    if set(done.contributions) != set(named):
+        odd = ", ".join(sorted(set(done.contributions) ^ set(named)))
+        raise _differs("wrong-contribution", f"round {request.round + 1} has one too many or too few: {odd}")
+
+
+def _check_keys(manifest: Manifest, request: Round, keys: Mapping[str, str]) -> None:
+    for key in request.keys:
+        key.check(
+            keys[key.node],
+            node=key.node,
+            study=manifest.id,
+            manifest_hash=request.manifest_hash,
+            roster_hash=manifest.roster_hash,
+        )
+
+
+def _vector(done: DoneRound, node: str, request: Round, stage: Stage, keys: Mapping[str, str]) -> Any:
+    try:
+        message = decode(done.contributions[node])
+        return check_contribution(message, node, request, stage.dimension, keys[node]).vector
+    except PeerError as error:
+        raise _differs(
+            "wrong-contribution",
+            f"the contribution of {node} to round {request.round + 1} is not its own ({error.code})",
+        ) from error
+
+
+def _check_attempts(
+    manifest: Manifest, transcript: Transcript, attempts: Mapping[int, int], schedule: list[Stage]
+) -> None:
+    """Every attempt is there once, failed ones with the round they belong to and their cost."""
+    rounds = dict(attempts)
+    for failed in transcript.failed:
+        if failed.attempt in rounds or failed.round >= len(schedule) or not failed.failures:
+            raise _differs("wrong-attempts", f"attempt {failed.attempt} is there twice or of no round")
+        stage = schedule[failed.round].name
+        if (failed.stage, failed.rho) != (stage, manifest.terms(stage).rho):
+            raise _differs("wrong-attempts", f"attempt {failed.attempt} did not cost what the manifest says")
+        rounds[failed.attempt] = failed.round
+    in_order = [rounds[attempt] for attempt in sorted(rounds)]
+    whole = sorted(rounds) == list(range(len(rounds))) and in_order == sorted(in_order)
+    last = {number: max(a for a, r in rounds.items() if r == number) for number in set(in_order)}
+    if not whole or any(last[number] != attempt for attempt, number in attempts.items()):
+        raise _differs("wrong-attempts", "its attempts are not numbered one after the other, round by round")
+    if len(transcript.failed) > manifest.retries:
+        raise _differs("wrong-attempts", f"more attempts failed than the {manifest.retries} reserved")
+
+
+def compare_releases(one: Release, other: Release) -> list[str]:
+    """Names what differs between two releases by more than rounding on another machine: nothing if empty."""
+    found = [] if one.kind == other.kind else ["kind"]
+    found += _different(one.facts, other.facts, "facts")
+    for name in sorted({*one.arrays, *other.arrays}):
+        if name not in one.arrays or name not in other.arrays or not _same(one.arrays, other.arrays, name):
+            found.append(f"arrays.{name}")
+    return found
+
+
+def _same(one: Arrays, other: Arrays, name: str) -> bool:
+    return same_array(np.asarray(one[name], np.float64), np.asarray(other[name], np.float64))
+
+
+def _different(one: Any, other: Any, where: str) -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = [f"{where}.{name}" for name in sorted({*map(str, one.keys() ^ other.keys())})]
+        for name in one.keys() & other.keys():
+            found += _different(one[name], other[name], f"{where}.{name}")
+        return sorted(found)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        return [
+            entry
+            for place, (left, right) in enumerate(zip(one, other, strict=True))
+            for entry in _different(left, right, f"{where}[{place}]")
+        ]
+    if isinstance(one, float) or isinstance(other, float):
+        numbers = all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other)
+        )
+        if numbers and math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=_SMALLEST):
+            return []
+    elif type(one) is type(other) and one == other:
+        return []
+    return [where]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _differs(code: str, what: str) -> PeerError:
     return PeerError(
-        "incomplete-transcript",
-        f"the record of a study is not whole: {what}",
-        "ask the coordinator to send all parts of it again",
+        code,
+        f"the record of the study does not stand up to a replay: {what}",
+        "do not use the release; ask the coordinator and the named node's team how this came about",
     )

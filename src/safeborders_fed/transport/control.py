@@ -25,6 +25,7 @@ from flwr.proto.fab_pb2 import Fab
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
+from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import PeerError
 from safeborders_fed.transport.bundle import bundle, bundle_hash
 from safeborders_fed.transport.status import write_json
@@ -58,6 +59,16 @@ def _control(settings: SuperLinkSettings) -> Iterator[ControlHttpClient]:
         ) from error
     finally:
         client.close()
+
+
+def start(home: CoordinatorHome, action: Action, study: str) -> None:
+    """Has the running service of a coordinator do an action on a study.
+
+    Raises:
+        ConfigurationError: ``no-network``.
+        PeerError: ``coordinator-not-running`` or ``superlink-refused``.
+    """
+    start_run(SuperLinkSettings.of(home), action, study)
 
 
 def start_run(settings: SuperLinkSettings, action: Action, study: str) -> int:

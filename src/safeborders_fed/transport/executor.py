@@ -28,7 +28,7 @@ from safeborders_fed.transport.pacing import wait_for_tick
 LOG: Final = logging.getLogger(__name__)
 LARGEST_FRAME: Final = 64 * 2**20
 _LENGTH: Final = struct.Struct("<I")
-_BEAT_SECONDS: Final = 2.0
+BEAT_SECONDS: Final = 2.0
 _SECONDS_FOR_ANOTHER: Final = 30.0
 
 
@@ -53,7 +53,7 @@ def limit_memory(mebibytes: int) -> None:
 def serve(
     path: Path,
     participant: Answers,
-    idle: Callable[[], bool],
+    idle: Callable[[float], bool],
     pace: Callable[[float, float], None] = wait_for_tick,
 ) -> None:
     """Answers the frames that come in on a socket, until ``idle`` says to stop.
@@ -61,20 +61,37 @@ def serve(
     Args:
         path: Where the socket is made, in a directory that only this user may enter.
         participant: Who answers.
-        idle: Called every two seconds without a message; true ends the service.
+        idle: Called every two seconds without a message, with the seconds since the last; true ends it.
         pace: Told when a request arrived and the tick of its answer; returns when the answer may leave.
     """
+    quiet = _Quiet(idle)
     with _listen(path) as listener:
         while True:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
-                if idle():
+                if quiet.ends():
                     return
                 continue
             with connection, contextlib.suppress(OSError, EOFError):
-                if not _serve_one(connection, participant, idle, pace):
+                if not _serve_one(connection, participant, quiet, pace):
                     return
+
+
+class _Quiet:
+    """How long no message has come."""
+
+    def __init__(self, idle: Callable[[float], bool]) -> None:
+        self._idle = idle
+        self._since = time.monotonic()
+
+    def broken(self) -> None:
+        """A message came."""
+        self._since = time.monotonic()
+
+    def ends(self) -> bool:
+        """Whether the service is to end."""
+        return self._idle(time.monotonic() - self._since)
 
 
 def _listen(path: Path) -> socket.socket:
@@ -86,23 +103,23 @@ def _listen(path: Path) -> socket.socket:
     finally:
         os.umask(before)
     listener.listen(1)
-    listener.settimeout(_BEAT_SECONDS)
+    listener.settimeout(BEAT_SECONDS)
     return listener
 
 
 def _serve_one(
     connection: socket.socket,
     participant: Answers,
-    idle: Callable[[], bool],
+    quiet: _Quiet,
     pace: Callable[[float, float], None],
 ) -> bool:
     """Serves one link until it is gone; false when the service is to end."""
     while True:
-        connection.settimeout(_BEAT_SECONDS)
+        connection.settimeout(BEAT_SECONDS)
         try:
             head = connection.recv(1, socket.MSG_PEEK)
         except TimeoutError:
-            if idle():
+            if quiet.ends():
                 return False
             continue
         if not head:
@@ -111,6 +128,7 @@ def _serve_one(
         data = receive(connection)
         received = time.monotonic()
         outgoing = participant.answer(data)
+        quiet.broken()
         pace(received, outgoing.tick)
         send(connection, outgoing.data)
 
@@ -183,7 +201,7 @@ class ExecutorClient:
         send(connection, data)
         end = time.monotonic() + self._seconds
         while True:
-            connection.settimeout(_BEAT_SECONDS)
+            connection.settimeout(BEAT_SECONDS)
             try:
                 connection.recv(1, socket.MSG_PEEK)
             except TimeoutError:

@@ -16,7 +16,10 @@ from typing import Final
 
 from flwr.superlink.cli import flower_superlink
 
+from safeborders_fed.coordinator import pki
+from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.transport import lean
+from safeborders_fed.transport.status import RUN_DIRECTORY
 
 DATABASE_FILE: Final = "superlink.sqlite"
 SECRET_FILE: Final = "secret"  # noqa: S105 - a file name
@@ -39,6 +42,22 @@ class SuperLinkSettings:
     ca_certificate: Path
     certificate: Path
     key: Path
+
+    @classmethod
+    def of(cls, home: CoordinatorHome) -> SuperLinkSettings:
+        """Where a coordinator's SuperLink is.
+
+        Raises:
+            ConfigurationError: ``no-network``.
+        """
+        certificate, key = pki.server_files(home)
+        return cls(
+            directory=home.path / RUN_DIRECTORY,
+            port=home.network.superlink_port,
+            ca_certificate=home.path / "pki" / "ca.crt",
+            certificate=certificate,
+            key=key,
+        )
 
     @property
     def address(self) -> str:

@@ -35,7 +35,7 @@ class Echo:
 def serving(path: Path, participant: Echo, pace: Callable[[float, float], None] = at_once) -> Iterator[None]:
     ended = threading.Event()
     thread = threading.Thread(
-        target=executor.serve, args=(path, participant, ended.is_set, pace), daemon=True
+        target=executor.serve, args=(path, participant, lambda _: ended.is_set(), pace), daemon=True
     )
     thread.start()
     try:
@@ -48,7 +48,7 @@ def serving(path: Path, participant: Echo, pace: Callable[[float, float], None] 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(executor, "_SECONDS_FOR_ANOTHER", 1.0)
 
 
@@ -97,7 +97,7 @@ def test_a_message_whose_executor_died_is_handed_to_the_next(tmp_path: Path) -> 
 
     def next_one() -> None:
         thread.join()
-        executor.serve(path, Echo(), ended.is_set, at_once)
+        executor.serve(path, Echo(), lambda _: ended.is_set(), at_once)
 
     following = threading.Thread(target=next_one)
     following.start()

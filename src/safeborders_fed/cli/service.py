@@ -1,0 +1,76 @@
+"""The commands that run a node and a coordinator as services, and say how they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safeborders_fed.cli import output
+
+if TYPE_CHECKING:
+    from safeborders_fed.coordinator.home import CoordinatorHome
+
+NodeHome = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
+Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+NOT_READY = 6
+
+
+def node_start(home: NodeHome) -> int:
+    """Run the node: the link to the coordinator and the executor of approved studies. Ends with Ctrl-C."""
+    from safeborders_fed.transport.node_service import NodeService
+
+    return NodeService(home, _tell).run()
+
+
+def node_status(home: NodeHome, as_json: Json = False) -> int:
+    """Show whether the node's service is running and connected. Exit code 0 if ready."""
+    from safeborders_fed.node.settings import NodeSettings
+    from safeborders_fed.transport.status import node_summary
+
+    settings = NodeSettings.load(home)
+    found = node_summary(home)
+    _print(f"node {settings.country}", found, as_json=as_json)
+    return 0 if found["state"] == "ready" else NOT_READY
+
+
+def coordinator_start(home: Home) -> int:
+    """Run the coordinator: SuperLink on loopback, the gate, and the executor of studies. Ends with Ctrl-C."""
+    from safeborders_fed.transport.coordinator_service import CoordinatorService
+
+    return CoordinatorService(_coordinator(home), _tell).run()
+
+
+def coordinator_status(home: Home, as_json: Json = False) -> int:
+    """Show whether the coordinator's service is running, and which nodes are connected.
+
+    Exit code 0 if ready.
+    """
+    from safeborders_fed.transport.status import coordinator_summary
+
+    found = coordinator_summary(_coordinator(home))
+    _print("coordinator", found, as_json=as_json)
+    return 0 if found["state"] == "ready" else NOT_READY
+
+
+def _coordinator(home: Path) -> CoordinatorHome:
+    from safeborders_fed.coordinator.home import CoordinatorHome
+
+    return CoordinatorHome.load(home)
+
+
+def _tell(text: str) -> None:
+    from datetime import UTC, datetime
+
+    output.message(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text}")
+
+
+def _print(who: str, found: dict[str, Any], *, as_json: bool) -> None:
+    lines = [f"{who}: {found['text']}"]
+    lines += [
+        f"  {name}: process {process['pid'] or 'none'}, started {process['starts']} times"
+        for name, process in found["service"].get("processes", {}).items()
+    ]
+    output.result(found, "\n".join(lines), as_json=as_json)
