@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver, Revoked, people
-from safeborders_fed.node.log_records import commit
+from safeborders_fed.node.changes import commit
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:

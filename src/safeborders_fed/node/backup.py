@@ -182,7 +182,7 @@ def back_up(settings: NodeSettings, out: Path, who: str) -> tuple[Manifest, bool
             "free space there and check the rights; the node goes on as before",
         ) from error
     event = Event(Operation.EXPORT, who, "backup of the node", {"backup": manifest.hash(), "file": out.name})
-    return manifest, record(settings.home, settings.audit_path, key, settings.country, event)
+    return manifest, record(settings.home, key, settings.country, event, settings.open_audit_log)
 
 
 def _fill(archive: _Archive, settings: NodeSettings, out: Path, public: str) -> Manifest:

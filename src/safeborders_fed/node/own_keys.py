@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import log_records
-from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node import notices
+from safeborders_fed.node.audit_chain import Operation
+from safeborders_fed.node.audit_log import AuditLog, Event
+from safeborders_fed.node.changes import unwritable
 from safeborders_fed.study import canonical
 from safeborders_fed.study.key_files import (
     load_key,
@@ -69,7 +71,7 @@ def open_log(settings: NodeSettings) -> AuditLog:
     """The node's audit log under the key that the accepted roster names, with all waiting records in it.
 
     Raises:
-        ConfigurationError: from AuditLog and load_key; ``log-record-altered`` or ``node-unwritable``.
+        ConfigurationError: from AuditLog and load_key; ``node-unwritable``.
     """
     path = settings.signing_key_path
     accepted = settings.accepted_keys()
@@ -88,7 +90,7 @@ def open_log(settings: NodeSettings) -> AuditLog:
             log.close()
             raise
     except OSError as error:
-        raise log_records.unwritable(settings, error) from error
+        raise unwritable(settings, error) from error
     return log
 
 
@@ -160,14 +162,9 @@ def _move_aside(settings: NodeSettings, new: Ed25519PrivateKey) -> None:
         return  # it is the new key's already
     digest = canonical.sha256(path.read_bytes())
     aside = path.with_name(f"{path.stem}.until-{digest[:8]}{path.suffix}")
-    log_records.leave(
-        settings,
-        new,
-        change=digest,
-        who=_WHO,
-        why="the signing key was lost; the audit log before this one lies beside it, as it was",
-        details={"file": aside.name, "sha256": digest},
-    )
+    why = "the signing key was lost; the audit log before this one lies beside it, as it was"
+    event = Event(Operation.KEY_CHANGE, _WHO, why, {"file": aside.name, "sha256": digest})
+    notices.leave(settings.home, new, settings.country, event, digest[:32])
     path.rename(aside)
     sync_directory(path.parent)
 
@@ -176,9 +173,9 @@ def _with_records(
     settings: NodeSettings, log: AuditLog, signers: set[str], key: Ed25519PrivateKey
 ) -> AuditLog:
     waiting = successor(settings.signing_key_path)
-    extra = {public_hex(key)} | ({public_hex(load_key(waiting))} if waiting.exists() else set())
+    extra = {public_hex(load_key(waiting))} if waiting.exists() else set()
     try:
-        log_records.take_up(settings.home, log, signers | extra)
+        notices.take_up(settings.home, log, key, signers | extra)
     except BaseException:
         log.close()
         raise

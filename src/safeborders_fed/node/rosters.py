@@ -29,8 +29,8 @@ from safeborders_fed.node.approvals import (
     approve,
     require_approvals,
 )
+from safeborders_fed.node.changes import commit, unwritable
 from safeborders_fed.node.enrolment import coordinator_acceptance
-from safeborders_fed.node.log_records import commit, unwritable
 from safeborders_fed.study import canonical, durable
 from safeborders_fed.study.accepted_keys import AcceptedKeys, Change, KeyChange, check_successor
 from safeborders_fed.study.enrolment import EnrolmentBundle

@@ -49,7 +49,7 @@ def test_people_are_enrolled_and_the_log_says_by_whom(settings: NodeSettings) ->
     log = settings.audit_path.read_text(encoding="utf-8")
     assert "auditor Dora enrolled" in log
     assert log.count('"who":"IT"') == 4
-    assert not list((settings.home / "log-waiting").iterdir())
+    assert not list((settings.home / "notices").iterdir())
 
 
 def test_nobody_and_no_key_is_enrolled_twice(settings: NodeSettings) -> None:
