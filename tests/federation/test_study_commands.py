@@ -24,6 +24,7 @@ from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import PeerError, RefusedError, UsageError
 from safeborders_fed.node.approvals import load_approver_key
+from safeborders_fed.node.approvers import revoke
 from safeborders_fed.node.deciding import approve_study
 from safeborders_fed.node.desks import open_desk
 from safeborders_fed.node.participant import Participant
@@ -369,6 +370,18 @@ def test_nobody_approves_by_another_hash_or_under_another_name(
     assert scene.publish() == 0
     assert scene.approve("BE", "Anna", *arguments) == RefusedError.exit_code
     assert f"[{code}]" in scene.text()
+
+
+def test_an_approval_counts_no_more_once_its_key_is_revoked_though_the_service_runs(scene: Scene) -> None:
+    scene.approved_by_all()
+    settings = NodeSettings.load(scene.directory / "BG")
+    revoke(settings, name="Boris", reason="left the service", by="IT", today=EXPIRES)
+    assert scene.coordinator("offer", "tables-2026") == 0
+    assert scene.coordinator("show", "tables-2026", "--json") == 0
+    words = scene.content()["state"]["nodes"]
+    assert (words["BE"]["status"], words["BG"]["status"]) == ("approved", "pending")
+    assert scene.approve("BG", "Boris") == RefusedError.exit_code
+    assert "[not-an-approver]" in scene.text()
 
 
 def test_without_a_terminal_nothing_asks_for_the_hash(scene: Scene) -> None:
