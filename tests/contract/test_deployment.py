@@ -69,7 +69,8 @@ def test_a_service_is_confined(unit: Path) -> None:
 def test_a_service_writes_only_to_its_own_directory(name: str, unit: Path) -> None:
     service = dict(directives(unit, "Service"))
     home = f"/var/lib/safeborders/{name}"
-    assert service["ReadWritePaths"] == home
+    keys = " -/etc/safeborders/node" if name == "node" else ""  # which it renews
+    assert service["ReadWritePaths"] == home + keys
     assert f"/var/lib/{service['StateDirectory']}" == home
     assert service["ExecStart"] == f"/opt/safeborders/current/bin/safeborders {name} start --home {home}"
 

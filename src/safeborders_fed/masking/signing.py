@@ -32,7 +32,6 @@ class Purpose(StrEnum):
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
     BACKUP = "safeborders backup v1"
-    NOTICE = "safeborders notice v1"
     ENROLMENT_REQUEST = "safeborders enrolment request v1"
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
     LOG_RECORD = "safeborders log record v1"

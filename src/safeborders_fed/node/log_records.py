@@ -1,8 +1,8 @@
-"""Changes of a node's own files that must end in its audit log, although a running service may hold the log.
+"""What commands do that must end in the audit log, although a running service may hold the log.
 
-A command that changes who is trusted here writes a signed record of it, then the file, then, if nobody else
-has it open, the log. Otherwise the record waits, and whoever opens the log next (the service, when it starts
-or reads its settings anew) writes the entry.
+A command that changes who is trusted here (or makes a backup) writes a signed record of it, then the file,
+then, if nobody else has it open, the log. Otherwise the record waits, and whoever opens the log next (the
+service, when it starts or reads its settings anew) writes the entry.
 
 Guarantees: no change without a record that is on the disk before it. A record becomes one entry, however
 often that is repeated. A record that was altered is not logged but refused.
@@ -118,8 +118,9 @@ def leave(
     who: str,
     why: str,
     details: Mapping[str, str | int],
+    operation: Operation = Operation.KEY_CHANGE,
 ) -> None:
-    """Writes a record of a key change that is about to be made.
+    """Writes a record of what is about to be done, a change of keys if nothing else is said.
 
     Raises:
         OSError: when it cannot be written.
@@ -129,7 +130,7 @@ def leave(
         record = LogRecord(
             node=settings.country,
             key=change,
-            operation=Operation.KEY_CHANGE,
+            operation=operation,
             who=who,
             why=why,
             details=dict(details),
@@ -157,6 +158,11 @@ def log_now(settings: NodeSettings) -> bool:
             raise
         return False
     return True
+
+
+def wait(home: Path) -> bool:
+    """Whether there are records that nobody has logged yet."""
+    return any((home / DIRECTORY).glob("*.json"))
 
 
 def take_up(home: Path, log: AuditLog, signers: Collection[str]) -> int:
