@@ -251,7 +251,9 @@ class Loopback:
             "--ca-key-file", self.keys / "ca.key",
         )  # fmt: skip
         settings = self.coordinator.home / "coordinator.toml"
-        text = re.sub(r"superlink_port = .*", f"superlink_port = {self.port + 1}", settings.read_text("utf-8"))
+        text = re.sub(
+            r"superlink_port = .*", f"superlink_port = {self.port + 1}", settings.read_text("utf-8")
+        )
         text = re.sub(r"deadline_seconds = .*", f"deadline_seconds = {self.deadline}", text)
         settings.write_text(text, encoding="utf-8")
         files = {file.node: file.path for file in synthetic_files(self.root / "files", 100, self.scale)[0]}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import enrolment_coordinator, output, service
+from safeborders_fed.cli import coordinator_study, enrolment_coordinator, output, service
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -26,6 +26,7 @@ release_app = typer.Typer(help="Release and withdraw.", no_args_is_help=True, ri
 app.add_typer(operator_app, name="operator")
 app.add_typer(models_app, name="models")
 app.add_typer(release_app, name="release")
+app.add_typer(coordinator_study.app, name="study")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
 app.command("status")(service.coordinator_status)

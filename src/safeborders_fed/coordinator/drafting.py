@@ -127,14 +127,10 @@ def withdraw(
 def expected_errors(manifest: Manifest) -> dict[str, float]:
     """What can be said of the accuracy before anybody is asked, from public quantities only.
 
-    For tables: half the 95% interval of a total and of a cell, in victims. For every stage of any analysis:
-    the noise of one private sum, in units of the most that one victim can change.
+    For tables: half the 95% interval of a count, by the dimensions that it is of, in victims. For other
+    analyses nothing is known so cheaply but the noise that the manifest states.
     """
-    found = {
-        f"noise of {stage.name}, in victims": manifest.noise(stage.name, len(manifest.participants))
-        / stage.bound
-        for stage in manifest.stages
-    }
+    found: dict[str, float] = {}
     analysis = manifest.build_analysis()
     if isinstance(analysis, Trends):
         (stage,) = analysis.stages()

@@ -21,14 +21,13 @@ from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.desk import Desk
+from safeborders_fed.node.desks import open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
-from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
 from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
@@ -214,7 +213,7 @@ class NodeSettings(BaseModel):
                 policy=self.policy,
                 approvers=approvers,
                 audit_log=audit_log,
-                studies=self.open_studies(),
+                studies=open_studies(self),
             )
         except BaseException:
             audit_log.close()
@@ -253,36 +252,6 @@ class NodeSettings(BaseModel):
                 f"{self.home / ENROLMENT_FILE} is damaged: {error.cause}",
                 "restore it from backup, or accept the bundle again with `safeborders node enrol`",
             ) from error
-
-    def open_studies(self) -> NodeStudies:
-        """The studies that this node was offered by the operators whose keys it pins.
-
-        They are those of ``node.toml``, or else of the enrolment bundle that a person here accepted.
-        """
-        pinned = self.operator_keys
-        if not pinned and (self.home / ENROLMENT_FILE).exists():
-            pinned = tuple(operator.public for operator in self.enrolment().operators)
-        return NodeStudies(self.home, pinned)
-
-    def open_desk(self) -> Desk:
-        """What studies are held against here, for people who decide on them. Opens no case data.
-
-        Raises:
-            ConfigurationError: As ``open_ledger``, ``approvers``; ``no-roster``.
-        """
-        if self.policy is None:
-            raise no_policy(self.home)
-        roster = self.accepted_keys().roster
-        return Desk(
-            self.country,
-            "" if roster is None else roster.hash(),
-            CaseStore.max_victims_of(self.store_path),
-            studies=self.open_studies(),
-            ledger=self.open_ledger(),
-            policy=self.policy,
-            approvers=self.approvers(),
-            clock=now,
-        )
 
     @property
     def audit_path(self) -> Path:

@@ -1,0 +1,52 @@
+"""A study's terms in plain words, for the people of both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safeborders_fed.study.manifest import Manifest
+
+
+def terms(manifest: Manifest) -> str:
+    """What people read before they sign, the hash last."""
+    rounds = sum(stage.rounds for stage in manifest.stages)
+    population = manifest.parameters.get("population", "all")
+    pace = f"; answers leave every {manifest.tick_seconds:g} s" if manifest.tick_seconds else ""
+    lines = {
+        "Study": f"{manifest.id}, until {manifest.expires}",
+        "Purpose": manifest.purpose,
+        "Legal basis": manifest.legal_basis,
+        "Analysis": manifest.analysis,
+        "Columns": ", ".join(manifest.columns),
+        "Population": f"{population}; at most {manifest.max_victims:,} victims at a state",
+        "States": f"{' '.join(manifest.participants)}; at least {manifest.minimum_participants} of them",
+        "Trust": _trust(manifest),
+        "Rounds": f"{rounds}, and up to {manifest.retries} retries{pace}",
+        "Unit": manifest.unit,
+        "Costs": f"epsilon {manifest.epsilon:.4g} at delta {manifest.delta:g} (rho {manifest.rho:.4g})",
+        "Noise": noise(manifest),
+        "Version": f"drafted by {manifest.software_version}: {_versions(manifest)}",
+        "Hash": manifest.hash(),
+    }
+    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+
+
+def noise(manifest: Manifest) -> str:
+    """The noise of each stage, as a multiple of what one victim can change."""
+    count = len(manifest.participants)
+    parts = [
+        f"{entry.name} {manifest.noise(entry.name, count) / entry.bound:,.3g}" for entry in manifest.stages
+    ]
+    return f"{', '.join(parts)} times the most that one victim changes a sum"
+
+
+def _trust(manifest: Manifest) -> str:
+    if manifest.trust == "local":
+        return "local: each state adds all of the noise, and the coordinator sees each state's sum"
+    colluders = manifest.tolerated_colluders
+    return f"masked: only sums are seen, also by the coordinator together with {colluders} of the states"
+
+
+def _versions(manifest: Manifest) -> str:
+    return f"protocol {manifest.protocol}, data contract {manifest.contract_version}"

@@ -1,0 +1,52 @@
+"""Opening what a node's people decide on studies with, from its settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safeborders_fed.cases.store import CaseStore
+from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.desk import Desk
+from safeborders_fed.node.journal import now
+from safeborders_fed.node.studies import NodeStudies
+
+if TYPE_CHECKING:
+    from safeborders_fed.node.settings import NodeSettings
+
+
+def open_studies(settings: NodeSettings) -> NodeStudies:
+    """The studies offered by operators whose keys ``node.toml`` pins or, if it pins none, the bundle.
+
+    Raises:
+        ConfigurationError: ``bad-enrolment``.
+    """
+    operators = settings.operator_keys
+    if not operators:
+        try:
+            operators = settings.enrolment().operator_keys()
+        except ConfigurationError as error:
+            if error.code != "not-enrolled":
+                raise
+    return NodeStudies(settings.home, operators)
+
+
+def open_desk(settings: NodeSettings) -> Desk:
+    """What studies are held against at a node. Opens no case data.
+
+    Raises:
+        ConfigurationError: ``no-policy``, ``no-approvers``; or as ``NodeSettings.accepted_keys`` and Ledger.
+    """
+    ledger = settings.open_ledger()
+    if settings.policy is None:
+        raise ConfigurationError("no-policy", "the node has no [policy]", "write it in node.toml")
+    roster = settings.accepted_keys().roster
+    return Desk(
+        settings.country,
+        "" if roster is None else roster.hash(),
+        CaseStore.max_victims_of(settings.store_path),
+        studies=open_studies(settings),
+        ledger=ledger,
+        policy=settings.policy,
+        approvers=settings.approvers(),
+        clock=now,
+    )
