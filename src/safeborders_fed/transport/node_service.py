@@ -35,7 +35,7 @@ from safeborders_fed.transport.supervisor import Supervisor
 LOG: Final = logging.getLogger(__name__)
 SOCKET_FILE: Final = "executor.sock"
 _ENROLMENT_FILE: Final = "coordinator.json"
-_FLOWER_FILE: Final = "flower-node"
+FLOWER_FILE: Final = "flower-node"
 _SECONDS_OF_SILENCE: Final = 600.0
 _SECONDS_BETWEEN_ENDINGS: Final = 600
 _WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE)
@@ -120,7 +120,7 @@ class NodeService:
             address=enrolment.address,
             ca_certificate=enrolment.ca_certificate.encode("ascii"),
             key=load_transport_key(settings.transport_key_path),
-            state=self.directory / _FLOWER_FILE,
+            state=self.directory / FLOWER_FILE,
             bundles=frozenset(settings.limits.bundles),
         )
         client = executor.ExecutorClient(
