@@ -377,6 +377,8 @@ def test_a_published_study_or_roster_altered_on_the_disk_is_not_conducted(life: 
     path.write_bytes(path.read_bytes().replace(b'"a test"', b'"a fest"'))
     with pytest.raises(PeerError, match="does not verify"):
         life.offer()
+    life.conduct()
+    assert last_words(life)["code"] == "bad-signature"
 
 
 def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Life) -> None:

@@ -85,6 +85,7 @@ def conduct(
     Raises:
         RefusedError: ``not-published`` or ``study-busy``.
         UsageError: ``unknown-study``.
+        ConfigurationError: ``coordinator-unwritable``, when not even that can be kept.
     """
     files = StudyFiles(home, study)
     with files.lock():
