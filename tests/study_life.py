@@ -17,6 +17,7 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import refuse
 from safeborders_fed.node.studies import NodeStudies
+from safeborders_fed.node.verifying import Verified, verify
 from safeborders_fed.study.draft import Wish
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.manifest import Manifest
@@ -99,6 +100,17 @@ class Life:
 
     def record(self, node: str, study: str = "study-1") -> Record:
         return Record(self.studies(node).directory(study))
+
+    def verify(self, node: str, study: str = "study-1") -> Verified:
+        return verify(
+            self.studies(node),
+            self.nodes[node]._ledger,
+            study,
+            node=node,
+            accepted=CEREMONY.roster.keys(),
+            roster_hash=CEREMONY.roster.hash(),
+            models=self.directory / node / "models",
+        )
 
     def roster(self) -> SignedRoster:
         return SignedRoster.sign(CEREMONY.roster, load_key(self.key_file))

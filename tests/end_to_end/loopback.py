@@ -262,7 +262,7 @@ class Loopback:
         for node in self.nodes:
             self.enrol(node)
         for node in self.nodes:
-            self.accept_roster(node, self.coordinator.home / "bundles" / f"{node}.json")
+            self.accept_roster(node, *sorted((self.coordinator.home / "rosters").glob("*.json")))
 
     def make_node(self, node: str, cases: Path) -> None:
         """A node with its people, policy and cases."""

@@ -1,7 +1,11 @@
 """A study from its draft to its record at every node, and every way in which it can end otherwise."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +15,11 @@ from safeborders_fed.coordinator import drafting, models
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
-from safeborders_fed.study import release_file
+from safeborders_fed.node.desk import Desk, Standing
+from safeborders_fed.study import canonical, release_file, wire
 from safeborders_fed.study.key_files import load_key
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.messages import Reason, Refusal, decode
 from safeborders_fed.study.offering import Offered, Status, Why
 from study_life import OPERATOR, TRENDS, DiedError, Life, later
 
@@ -77,6 +84,9 @@ def test_a_study_lives_from_its_draft_to_its_record_at_every_node(life: Life) ->
         assert life.record(node).release() == life.files().release.read_bytes()
         assert life.spent(node) == (0 if node in {"PT", "RO"} else pytest.approx(rounds[-1]["rho_spent"]))
         life.nodes[node]._ledger.verify()
+        verified = life.verify(node)
+        assert (verified.rounds, verified.contributions) == (ROUNDS, 6 * ROUNDS)
+        assert verified.own == (0 if node in {"PT", "RO"} else ROUNDS)
 
 
 def test_tables_are_released_without_a_model(life: Life) -> None:
@@ -102,6 +112,24 @@ def test_a_launch_without_a_quorum_spends_nothing_and_can_be_repeated(life: Life
     life.conduct()
     assert life.files().state().state == "finished"
     assert last_words(life)["kind"] == "summary"
+
+
+def test_an_approval_that_the_node_could_not_act_on_does_not_count(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its people have approved, but its policy, budget or roster would refuse."""
+    life.ready()
+    taken = Desk.standing
+
+    def standing(desk: Desk, manifest: Manifest) -> Standing:
+        found = taken(desk, manifest)
+        return replace(found, reason=Why.ROSTER) if desk.node in EIGHT[:4] else found
+
+    monkeypatch.setattr(Desk, "standing", standing)
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "too-few-approvals"
+    assert "BE: approved, but roster" in str(last_words(life)["cause"])
 
 
 def test_a_study_that_too_few_join_stays_published(life: Life) -> None:
@@ -171,11 +199,13 @@ def test_a_node_that_falls_silent_is_missing_with_a_reason_and_gets_the_record_l
     assert life.files().state().delivered == EIGHT
     assert life.record("FI").release() == life.files().release.read_bytes()
     assert life.reserved("FI") == 0
+    assert life.verify("FI").failed == 1
+    assert life.verify("FI").own < life.verify("BE").own == ROUNDS
     assert manifest.id == "study-1"
     assert last_words(life)["kind"] == "summary"
 
 
-@pytest.mark.parametrize("call", range(4 + ROUNDS + 1))
+@pytest.mark.parametrize("call", range(4 + ROUNDS + 2))
 def test_a_coordinator_killed_at_any_message_goes_on_and_publishes_once(life: Life, call: int) -> None:
     life.ready()
     die_at(life, call)
@@ -347,6 +377,8 @@ def test_a_published_study_or_roster_altered_on_the_disk_is_not_conducted(life: 
     path.write_bytes(path.read_bytes().replace(b'"a test"', b'"a fest"'))
     with pytest.raises(PeerError, match="does not verify"):
         life.offer()
+    life.conduct()
+    assert last_words(life)["code"] == "bad-signature"
 
 
 def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Life) -> None:
@@ -355,3 +387,119 @@ def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Lif
     assert {f"95% margin of a count by {name}, in victims" for name in ("total", "year x form")} <= set(found)
     assert all(np.isfinite(value) and value > 0 for value in found.values())
     assert life.calls == 0
+
+
+@pytest.fixture
+def finished(life: Life) -> Life:
+    life.ready()
+    life.conduct()
+    return life
+
+
+def published(life: Life, change: Callable[[dict[str, Any]], None]) -> None:
+    """Puts another release in place of the one that BE keeps."""
+    path = life.studies("BE").directory("study-1") / "release.json"
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_bytes(canonical.serialise(content))
+
+
+def test_a_published_number_that_the_nodes_did_not_produce_is_found(finished: Life) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["arrays"]["weights"]["values"][0] += 0.001
+
+    assert finished.verify("BE").own == ROUNDS
+    published(finished, change)
+    with pytest.raises(PeerError, match=r"arrays\.weights") as error:
+        finished.verify("BE")
+    assert error.value.code == "release-differs"
+
+
+def test_a_release_of_another_study_is_found(finished: Life) -> None:
+    published(finished, lambda content: content.update(study="study-2"))
+    with pytest.raises(PeerError, match="another study"):
+        finished.verify("BE")
+
+
+def test_a_contribution_of_this_node_that_its_ledger_lacks_is_found(finished: Life) -> None:
+    ledger = finished.nodes["BE"]._ledger
+    ledger._db.execute("DELETE FROM contribution WHERE attempt = 2")
+    with pytest.raises(PeerError, match="never charged"):
+        finished.verify("BE")
+
+
+def test_a_charged_contribution_that_the_record_lacks_is_found(finished: Life) -> None:
+    ledger = finished.nodes["BE"]._ledger
+    ledger._db.execute(
+        "INSERT INTO contribution SELECT study, round, 99, request_hash, rho, stored, x'00' "
+        "FROM contribution WHERE attempt = 2"
+    )
+    with pytest.raises(PeerError, match="attempts 99 were charged"):
+        finished.verify("BE")
+
+
+def test_a_record_that_lacks_a_part_is_not_verified(finished: Life) -> None:
+    (finished.studies("BE").directory("study-1") / "release.json").unlink()
+    with pytest.raises(UsageError, match="whole record"):
+        finished.verify("BE")
+
+
+def test_a_study_is_verified_with_the_keys_of_then(finished: Life) -> None:
+    (finished.studies("BE").directory("study-1") / "keys.json").unlink()
+    with pytest.raises(UsageError, match="did not take part"):
+        finished.verify("BE")
+
+
+def older(data: bytes, minor: int) -> bytes:
+    return data[:4] + minor.to_bytes(2, "little") + data[6:]
+
+
+def with_version(life: Life, monkeypatch: pytest.MonkeyPatch, node: str, minor: int) -> None:
+    """One node runs another minor version than everybody else, who run 5."""
+    monkeypatch.setattr(wire, "MINOR", 5)
+    answer = life.nodes[node].answer
+
+    def answering(data: bytes) -> SimpleNamespace:
+        wire.MINOR = minor
+        try:
+            return SimpleNamespace(data=answer(data).data)
+        finally:
+            wire.MINOR = 5
+
+    monkeypatch.setattr(life.nodes[node], "answer", answering)
+
+
+@pytest.mark.parametrize("minor", [4, 6])
+def test_a_node_one_minor_version_apart_takes_part_and_masks_cancel(
+    life: Life, monkeypatch: pytest.MonkeyPatch, minor: int
+) -> None:
+    life.ready()
+    with_version(life, monkeypatch, "FI", minor)
+    life.conduct()
+    assert life.files().state().state == "finished"
+    rounds = [row for row in life.rows() if row["kind"] == "round"]
+    assert rounds[-1]["participants"] == list(EIGHT)
+    assert life.verify("BE").contributions == 8 * ROUNDS
+
+
+@pytest.mark.parametrize(("minor", "side"), [(3, "the other side"), (7, "this side")])
+def test_a_node_further_apart_is_told_with_both_versions_and_who_must_upgrade(
+    life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, minor: int, side: str
+) -> None:
+    life.ready()
+    with_version(life, monkeypatch, "FI", minor)
+    life.conduct()
+    assert life.files().state().state == "finished"
+    word = life.files().state().nodes["FI"]
+    assert (word.status, word.reason) == ("no-answer", "wrong-protocol")
+    assert f"the other side speaks protocol 1.{minor}, this side 1.5: {side} is too old" in word.advice
+    assert f"install on {side} the version that the newer one has" in word.advice
+    assert f"the other side speaks protocol 1.5, this side 1.{minor}" in caplog.text  # at the node
+    assert life.spent("FI") == 0
+
+
+def test_a_node_that_does_not_understand_says_so_with_a_word_of_the_list(life: Life) -> None:
+    request = life.draft().canonical()  # any bytes
+    data = older(Refusal("BE", Reason.BUDGET).encode(), 9)
+    assert decode(life.nodes["BE"].answer(data).data) == Refusal("BE", Reason.VERSION)
+    assert decode(life.nodes["BE"].answer(request).data) == Refusal("BE", Reason.MALFORMED)

@@ -219,6 +219,7 @@ def show(study: Study, home: Home, as_json: Json = False) -> None:
         f"  {node}: {word.status}{f' ({word.reason})' if word.reason else ''}, {word.at[:19]}"
         for node, word in state.nodes.items()
     ]
+    lines += [f"  {node}: {word.advice}" for node, word in state.nodes.items() if word.advice]
     lines += [f"{change.at[:19]} {change.state} by {change.by}: {change.why}" for change in state.changes]
     if state.error is not None:
         lines.append(f"Last error [{state.error.code}]: {state.error.cause}\nFix: {state.error.fix}")

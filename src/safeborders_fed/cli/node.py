@@ -19,6 +19,7 @@ from safeborders_fed.cli import (
     doctor,
     enrolment_node,
     ledger,
+    node_study,
     output,
     roster,
     score,
@@ -38,6 +39,7 @@ app.add_typer(cases_app, name="cases")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
+app.add_typer(node_study.app, name="study")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")

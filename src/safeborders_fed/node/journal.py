@@ -149,6 +149,15 @@ class Journal:
                 "free space on its disk, or mend its rights, then let the coordinator ask again",
             ) from error
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read within is of one moment, whatever another process writes meanwhile."""
+        self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.execute("ROLLBACK")
+
     def record(self, kind: str, **facts: Any) -> None:
         """Appends an entry; only inside a transaction. ``resume`` skips entry numbers up to it."""
         row = self.db.execute("SELECT number, head FROM entry ORDER BY number DESC LIMIT 1").fetchone()

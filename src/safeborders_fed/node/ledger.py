@@ -333,6 +333,10 @@ class Ledger:
         Raises:
             ConfigurationError: ``ledger-altered``.
         """
+        with self._journal.snapshot():
+            return self._verify()
+
+    def _verify(self) -> int:
         count, charged = 0, []
         studies: dict[str, tuple[str, float, str, bool]] = {}
         for facts in self._journal.entries():

@@ -166,6 +166,7 @@ class Participant:
         """The snapshot that a study would run on, if all but people permits it. Raises as ``approve``."""
         manifest.check()
         require_roster(manifest, self._identity.roster_hash)
+        self._identity.require_current(manifest.participants, self._clock().date())
         self._policy.check(
             manifest, node=self.node, max_victims=self._store.max_victims, today=self._clock().date()
         )

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.node import notices
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
 from safeborders_fed.study.key_files import load_transport_key
 from safeborders_fed.transport import executor, fleet
@@ -101,7 +102,7 @@ class NodeService:
         def idle(seconds: float) -> bool:
             if int(seconds) % _SECONDS_BETWEEN_ENDINGS < executor.BEAT_SECONDS:
                 participant.end_expired()
-            changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp
+            changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp or notices.waiting(self.home)
             if changed and (not participant.is_busy or seconds > _SECONDS_OF_SILENCE):
                 LOG.info("settings, keys or approvers changed: they are read again")
                 return True
