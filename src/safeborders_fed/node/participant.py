@@ -136,6 +136,11 @@ class Participant:
         """Whether a study was taken on and has not ended: its keys are in this process alone."""
         return bool(self._studies)
 
+    @property
+    def audit_log(self) -> AuditLog:
+        """The node's audit log, which this process alone may write."""
+        return self._audit_log
+
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
         for key, facts in self._ledger.outbox():
