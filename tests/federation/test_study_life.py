@@ -146,6 +146,16 @@ def test_a_study_that_too_few_join_stays_published(life: Life) -> None:
     assert life.files().state().state == "published"
     assert last_words(life)["code"] == "too-few-joined"
     assert all(life.spent(node) == 0 for node in EIGHT)
+    life.silent = set()
+    life.conduct()
+    assert life.files().state().state == "finished"
+    assert [change.state for change in life.files().state().changes][1:] == [
+        "published",
+        "running",
+        "published",
+        "running",
+        "finished",
+    ]
 
 
 def test_a_study_that_loses_its_nodes_fails_and_its_reservations_end(life: Life) -> None:
