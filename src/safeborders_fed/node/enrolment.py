@@ -17,7 +17,7 @@ from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, Approval, require_approvals
-from safeborders_fed.node.changes import commit, unwritable
+from safeborders_fed.node.changes import alone, commit, unwritable
 from safeborders_fed.study import canonical, durable, enrolment
 from safeborders_fed.study.enrolment import EnrolmentBundle, EnrolmentRequest
 from safeborders_fed.study.fingerprints import require_fingerprint
@@ -152,6 +152,7 @@ def coordinator_acceptance(settings: NodeSettings, bundle: EnrolmentBundle) -> s
     return canonical.sha256(canonical.serialise(facts))
 
 
+@alone
 def accept_bundle(
     settings: NodeSettings,
     bundle: EnrolmentBundle,
