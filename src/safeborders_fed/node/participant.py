@@ -234,7 +234,8 @@ class Participant:
             case Round() as request:
                 return self._contribute(request, canonical.sha256(data))
             case Join() as join:
-                return self._door.handshake(self._study(join.study, join.manifest_hash).session.join())
+                session = self._study(join.study, join.manifest_hash).session
+                return self._door.handshake(session.join(join.call))
             case Witness() as witness:
                 return self._door.handshake(self._study(witness.study).session.witness(witness))
             case Begin() as begin:
