@@ -149,6 +149,14 @@ def enrolment(visit: Visit) -> Iterator[Finding]:
             "ask the coordinator's operator for this node's bundle",
         )
         return
+    strangers = set(visit.settings.operator_keys) - set(bundle.operator_keys())
+    if strangers:
+        yield warning(
+            "enrolment",
+            f"node.toml pins {len(strangers)} operator keys that the coordinator does not name any more",
+            "compare the operators' keys with them in person, and mend operator_keys in node.toml",
+        )
+        return
     yield ok("enrolment", f"the coordinator is {bundle.address}; operators: {len(bundle.operators)}")
 
 

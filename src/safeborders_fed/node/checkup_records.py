@@ -37,17 +37,22 @@ _CHARGED: Final = frozenset({Operation.APPROVE, Operation.CONTRIBUTE})
 
 def ledger(visit: Visit) -> Iterator[Finding]:
     """Whether the ledger is whole and undisputed, and what is left of the budget."""
-    permitted, path = visit.settings.policy, visit.settings.home / LEDGER_FILE
+    settings, permitted, path = visit.settings, visit.settings.policy, visit.settings.home / LEDGER_FILE
     if permitted is None:
         yield from checkup.all_skipped(("ledger", "budget"), "without a policy there are no caps")
         return
     if not path.exists():
-        yield _no_ledger(visit.settings, path)
+        if _knows_studies(settings.audit_path):
+            yield _lost(path, "is gone")
+        else:
+            yield skipped("ledger", "there is no ledger yet; the first start makes it")
         return
     with ledger_copy(path, permitted.caps()) as copy:
         entries = copy.verify()
         disputes = copy.witnesses.disputes()
-        if disputes:
+        if not entries and _knows_studies(settings.audit_path):
+            yield _lost(path, "is empty")
+        elif disputes:
             yield failed(
                 "ledger",
                 f"{', '.join(sorted({who for who, _ in disputes}))} knows entries that the ledger lacks: it "
@@ -60,15 +65,17 @@ def ledger(visit: Visit) -> Iterator[Finding]:
         yield _budget(copy, permitted, visit.now.year)
 
 
-def _no_ledger(settings: NodeSettings, path: Path) -> Finding:
-    """A node that never took part has no ledger; one that did has lost what guards its budget."""
-    if settings.audit_path.exists() and _CHARGED & set(_operations(settings.audit_path)):
-        return failed(
-            "ledger",
-            f"{path} is gone, though the audit log knows of studies: what was spent would be forgotten",
-            "stop the node and restore it from backup; never start it without its ledger",
-        )
-    return skipped("ledger", "there is no ledger yet; the first start makes it")
+def _lost(path: Path, how: str) -> Finding:
+    return failed(
+        "ledger",
+        f"{path} {how}, though the audit log knows of studies: what was spent would be forgotten",
+        "stop the node and restore it from backup; never let it answer with an empty ledger",
+    )
+
+
+def _knows_studies(path: Path) -> bool:
+    """Whether an audit log tells of a study: only a node that never took part has no ledger."""
+    return path.exists() and not _CHARGED.isdisjoint(_operations(path))
 
 
 def _operations(path: Path) -> Iterator[Operation]:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 import safeborders_fed
 from safeborders_fed.cases.contract import CONTRACT_VERSION
+from safeborders_fed.cases.keys import credentials_directory, is_open_to_others
 from safeborders_fed.study import wire
 from safeborders_fed.study.checkup import Finding, failed, ok, skipped, warning
 
@@ -76,12 +77,14 @@ def private_key(name: str, path: Path, home: Path) -> Finding:
     """Whether a key file that can be read is its owner's only, who owns the home directory too."""
     found, parent = path.stat(), path.parent.stat()
     mode, around = stat.S_IMODE(found.st_mode), stat.S_IMODE(parent.st_mode)
-    if mode & 0o077:
+    if is_open_to_others(path, mode):
         return failed(
             name,
             f"{path} has mode {mode:04o}, so others than its owner may open it",
             f"run `chmod 600 {path}`, and ask who has read it",
         )
+    if path.parent == credentials_directory():
+        return ok(name, f"{path} can be used; systemd keeps it")
     if around & 0o022 and not around & stat.S_ISVTX:
         return failed(
             name,

@@ -30,6 +30,7 @@ _LISTENING: Final = "0A"
 _T = TypeVar("_T")
 
 WHY: Final = {
+    7: "it is not signed by the pinned authority",
     9: "it is not valid yet",
     10: "it has expired",
     18: "it is signed by itself, not by the pinned authority",
@@ -248,10 +249,10 @@ def _ask(
         date = _date(response.getheader("date"))
     if date is None:
         return Answer(response.status, None, 0.0, 0.0)
-    # The header was cut to whole seconds, so half a second later on average.
+    # The header is cut to whole seconds, and servers renew it once a second: it is 0 to 2 seconds old.
     middle = sent + (received - sent) / 2
-    ahead = (middle - date).total_seconds() - 0.5
-    return Answer(response.status, date, ahead, 0.5 + (received - sent).total_seconds() / 2)
+    ahead = (middle - date).total_seconds() - 1.0
+    return Answer(response.status, date, ahead, 1.0 + (received - sent).total_seconds() / 2)
 
 
 def _date(text: str | None) -> datetime | None:
