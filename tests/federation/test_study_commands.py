@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +28,7 @@ from safeborders_fed.node.deciding import approve_study
 from safeborders_fed.node.desks import open_desk
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.transport import control
 
 STATES = ("BE", "BG", "FI", "GR")
 POLICY = """
@@ -167,8 +167,7 @@ def scene(
         node = NodeSettings.load(directory / country).open_participant()
         node._store = MemoryStore(analysis_table(50, STATES.index(country)), 1000)  # type: ignore[assignment]
         scene.nodes[country] = node
-    control = SimpleNamespace(start=scene.start)
-    monkeypatch.setitem(sys.modules, "safeborders_fed.transport.control", control)
+    monkeypatch.setattr(control, "start", scene.start)
     yield scene
     for node in scene.nodes.values():
         node._ledger.close()
@@ -321,7 +320,7 @@ def test_an_interruption_ends_the_watching_and_not_the_run(
         del seconds
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(sys.modules, "safeborders_fed.transport.control", SimpleNamespace(start=start))
+    monkeypatch.setattr(control, "start", start)
     monkeypatch.setattr("time.sleep", interrupt)
     with files.lock():
         assert scene.coordinator("launch", "tables-2026") == main.INTERRUPTED
@@ -449,3 +448,27 @@ def test_a_study_never_launched_cannot_be_watched(scene: Scene) -> None:
     assert scene.draft() == 0
     assert scene.coordinator("watch", "tables-2026") == UsageError.exit_code
     assert "[never-launched]" in scene.text()
+
+
+def test_a_study_that_no_longer_verifies_is_listed_as_such(scene: Scene) -> None:
+    assert scene.draft() == 0
+    assert scene.publish() == 0
+    path = scene.directory / "BE" / "studies" / "tables-2026" / "published.json"
+    path.write_bytes(path.read_bytes().replace(b"yearly", b"weekly"))
+    assert scene.node("BE", "list", "--json") == 0
+    (row,) = scene.content()["studies"]
+    assert (row["status"], row["reason"]) == ("unreadable", "bad-signature")
+    assert scene.node("BE", "list") == 0
+    assert "unreadable" in scene.text()
+
+
+def test_what_would_keep_it_from_starting_is_said_to_who_approves(scene: Scene) -> None:
+    assert scene.draft() == 0
+    assert scene.publish() == 0
+    settings = scene.directory / "BE" / "node.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("epsilon_per_study = 1.0", "epsilon_per_study = 0.1"), encoding="utf-8")
+    assert scene.node("BE", "show", "tables-2026") == 0
+    assert "In the way:" in scene.text()
+    assert scene.approve("BE", "Anna") == 0
+    assert "As things stand it will not start: study 'tables-2026' costs rho" in scene.text()

@@ -1,6 +1,7 @@
 """A study from its draft to its record at every node, and every way in which it can end otherwise."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,8 @@ from safeborders_fed.study import canonical, release_file, wire
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Refusal, decode
-from safeborders_fed.study.offering import Offered, Status, Why
-from study_life import OPERATOR, TRENDS, DiedError, Life, later
+from safeborders_fed.study.offering import Kept, Offered, Status, Why
+from study_life import LOGISTIC, OPERATOR, TRENDS, DiedError, Life, later
 
 ROUNDS = 6
 """Of the logistic study: counts, moments, three steps, evaluation."""
@@ -145,6 +146,16 @@ def test_a_study_that_too_few_join_stays_published(life: Life) -> None:
     assert life.files().state().state == "published"
     assert last_words(life)["code"] == "too-few-joined"
     assert all(life.spent(node) == 0 for node in EIGHT)
+    life.silent = set()
+    life.conduct()
+    assert life.files().state().state == "finished"
+    assert [change.state for change in life.files().state().changes][1:] == [
+        "published",
+        "running",
+        "published",
+        "running",
+        "finished",
+    ]
 
 
 def test_a_study_that_loses_its_nodes_fails_and_its_reservations_end(life: Life) -> None:
@@ -503,3 +514,72 @@ def test_a_node_that_does_not_understand_says_so_with_a_word_of_the_list(life: L
     data = older(Refusal("BE", Reason.BUDGET).encode(), 9)
     assert decode(life.nodes["BE"].answer(data).data) == Refusal("BE", Reason.VERSION)
     assert decode(life.nodes["BE"].answer(request).data) == Refusal("BE", Reason.MALFORMED)
+
+
+def test_a_study_starts_from_a_released_model_and_is_verified_with_it(finished: Life) -> None:
+    (known,) = models.listed(finished.home)
+    warm = finished.ready(study="study-2", parameters={**LOGISTIC, "warm_start": known.model.sha256})
+    finished.conduct(warm.id)
+    assert finished.files(warm.id).state().model == "study-2-1"
+    with pytest.raises(UsageError, match="does not hold"):
+        finished.verify("BE", warm.id)
+    (finished.directory / "BE" / "models").mkdir()
+    name = "study-1-1.safetensors"
+    shutil.copy(finished.home.models / name, finished.directory / "BE" / "models" / name)
+    assert finished.verify("BE", warm.id).own == ROUNDS
+
+
+def test_a_study_whose_starting_model_is_not_here_asks_nobody(life: Life) -> None:
+    life.ready(parameters={**LOGISTIC, "warm_start": "0" * 64})
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "no-warm-start"
+    assert all(life.reserved(node) == 0 for node in EIGHT)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Offered(study="study-1", node="BG", manifest_hash="", status=Status.REJECTED, reason=Why.MALFORMED),
+        Offered(study="study-1", node="BE", manifest_hash="0" * 64, status=Status.APPROVED),
+        Kept(study="study-1", node="BE", part=0),
+        Refusal("BE", Reason.MALFORMED),
+    ],
+)
+def test_a_wrong_answer_to_an_offer_is_no_approval(
+    life: Life, monkeypatch: pytest.MonkeyPatch, wrong: Offered | Kept | Refusal
+) -> None:
+    life.ready()
+    monkeypatch.setattr(life.nodes["BE"], "answer", lambda _: SimpleNamespace(data=wrong.encode()))
+    assert isinstance(life.offer()["BE"], str)
+    assert life.files().state().nodes["BE"].status == "no-answer"
+
+
+def test_a_node_that_confirms_another_part_does_not_count_as_having_the_record(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.ready()
+    answer = life.nodes["BE"].answer
+
+    def answering(data: bytes) -> SimpleNamespace:
+        given = Kept(study="study-1", node="BE", part=7).encode() if b'"outcome":"finished"' in data else None
+        return SimpleNamespace(data=given or answer(data).data)
+
+    monkeypatch.setattr(life.nodes["BE"], "answer", answering)
+    life.conduct()
+    assert life.files().state().delivered == EIGHT[1:]
+    assert life.rows()[-2]["undelivered"] == {"BE": "wrong-reply"}
+    assert last_words(life)["kind"] == "summary"
+
+
+def test_an_expired_draft_is_not_published(life: Life) -> None:
+    manifest = life.draft()
+    with pytest.raises(RefusedError, match="has expired"):
+        drafting.publish(
+            life.home,
+            manifest.id,
+            by=OPERATOR,
+            key=load_key(life.key_file),
+            manifest_hash=manifest.hash(),
+            clock=later(40),
+        )

@@ -269,20 +269,18 @@ def _require_state(home: CoordinatorHome, study: str, states: set[str] | None) -
 
 
 def _start(home: CoordinatorHome, action: Literal["offer", "conduct"], study: str) -> None:
-    import importlib
+    from safeborders_fed.transport import control
 
-    # By name: the service belongs to the transport, which is loaded only where something is started.
-    control: Any = importlib.import_module("safeborders_fed.transport.control")
     control.start(home, action, study)
 
 
 def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], study: str) -> bool:
     """Starts something that can also be done later; whether it was started."""
-    from safeborders_fed.errors import PeerError
+    from safeborders_fed.errors import ConfigurationError, PeerError
 
     try:
         _start(home, action, study)
-    except PeerError as error:
+    except (PeerError, ConfigurationError) as error:
         output.message(f"The states are not told yet: {error.cause}. {error.fix}.")
         return False
     return True

@@ -74,7 +74,7 @@ class Progress:
 
     def round(self, done: RoundDone, nodes: Mapping[str, NodeWord]) -> None:
         """A round is done."""
-        for attempt in range(self._asked, done.attempts):
+        for attempt in range(self._asked, done.attempts - 1):  # in the last of a round nobody failed
             answers = self._history.answers(attempt)
             self._missing |= {} if answers is None else dict(answers.failures)
         self._asked = done.attempts

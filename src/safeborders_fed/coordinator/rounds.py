@@ -141,15 +141,20 @@ class StudyRun:
         Raises:
             PeerError: ``too-few-nodes``, ``retries-exhausted`` or ``implausible-sum``: the study has ended,
                 perhaps in an earlier run. ``too-few-joined``: it has not begun, and can be run again.
-            ConfigurationError: ``history-unwritable`` or ``history-damaged``: once that is mended, the study
-                can be resumed.
+            ConfigurationError: ``study-running``, ``history-unwritable`` or ``history-damaged``: once that is
+                mended, the study can be resumed.
         """
-        if self._history is not None:
+        if self._history is None:
+            return self._run()
+        with self._history.running():
             end = self._history.end()
             error = None if end is None else end.error()
             if error is not None:
                 raise error
             self._recorded = self._history.attempts()
+            return self._run()
+
+    def _run(self) -> Outcome:
         if not self._recorded:
             self._gather()
         analysis: Analysis[Any, Any, Any] = self._manifest.build_analysis()

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from safeborders_fed.node import notices
+from safeborders_fed.node.expiries import log_warnings
+from safeborders_fed.node.journal import now
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
 from safeborders_fed.study.key_files import load_transport_key
 from safeborders_fed.transport import executor, fleet
@@ -38,7 +40,7 @@ _ENROLMENT_FILE: Final = "coordinator.json"
 FLOWER_FILE: Final = "flower-node"
 _SECONDS_OF_SILENCE: Final = 600.0
 _SECONDS_BETWEEN_ENDINGS: Final = 600
-_WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE)
+_WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE, _ENROLMENT_FILE)
 
 
 @dataclass
@@ -99,7 +101,15 @@ class NodeService:
         participant = settings.open_participant()
         self._note(EXECUTOR_FILE, "ready", "the cases, the ledger and the audit log are open")
 
+        warned = ""
+
         def idle(seconds: float) -> bool:
+            nonlocal warned
+            today = now().date()
+            if warned != today.isoformat():  # at the start, and once a day
+                warned = today.isoformat()
+                for entry in log_warnings(settings, participant.audit_log, today):
+                    LOG.warning("%s; %s", entry.text, entry.expiry.fix)
             if int(seconds) % _SECONDS_BETWEEN_ENDINGS < executor.BEAT_SECONDS:
                 participant.end_expired()
             changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp or notices.waiting(self.home)
