@@ -1,7 +1,7 @@
 """Flower: the only package that imports flwr.
 
-Telemetry and update checks are switched off before flwr is imported: a node tells nobody that it exists. Calls to
-this machine itself never go through a proxy, whatever the environment names.
+Telemetry and update checks are switched off before flwr is imported: a node tells nobody that it exists.
+Calls to this machine itself never go through a proxy, whatever the environment names.
 """
 
 import os
