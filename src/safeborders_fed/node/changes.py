@@ -1,13 +1,17 @@
 """Changes of a node's own files that say who is trusted here, each of which must end in its audit log.
 
 Guarantees: no change without a signed note of it that is on the disk before it (``notices``), so that it is
-logged now or by whoever opens the log next. A file changes as a whole or not at all.
+logged now or by whoever opens the log next. A file changes as a whole or not at all, and one command at a
+time reads and changes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import fcntl
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -19,6 +23,33 @@ from safeborders_fed.study import canonical, durable
 
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def alone(
+    function: Callable[Concatenate[NodeSettings, _Arguments], _Result],
+) -> Callable[Concatenate[NodeSettings, _Arguments], _Result]:
+    """The function, run by one process at a time for a node.
+
+    It raises ConfigurationError ``node-busy`` while another one is at it.
+    """
+
+    @functools.wraps(function)
+    def locked(settings: NodeSettings, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        handle = os.open(settings.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return function(settings, *args, **kwargs)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                "node-busy", "another command changes who is trusted at this node", "wait until it is done"
+            ) from error
+        finally:
+            os.close(handle)
+
+    return locked
 
 
 def commit(

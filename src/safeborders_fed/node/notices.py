@@ -133,6 +133,11 @@ def _notice(node: str, event: Event, number: str) -> Notice:
     )
 
 
+def waiting(home: Path) -> bool:
+    """Whether a note waits for whoever writes the log next."""
+    return any((home / DIRECTORY).glob(f"*{_SUFFIX}"))
+
+
 def take_up(home: Path, log: AuditLog, key: Ed25519PrivateKey, before: Collection[str] = ()) -> int:
     """Logs all notes in order of their time, and removes them; how many there were.
 

@@ -21,7 +21,7 @@ from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.desks import open_studies
+from safeborders_fed.node.desks import EnrolledNow, open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
@@ -163,7 +163,7 @@ class NodeSettings(BaseModel):
         accepted = self.accepted_keys()
         if accepted.roster is None:
             self._document(ROSTER_FILE, "no-roster", "an accepted roster")
-        approvers = self.approvers()
+        self.approvers()  # without any, the node does not start
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
             key = load_key(self.signing_key_path)
@@ -172,7 +172,7 @@ class NodeSettings(BaseModel):
                 store=self.open_store(),
                 ledger=self.open_ledger(),
                 policy=self.policy,
-                approvers=approvers,
+                approvers=EnrolledNow(self),
                 audit_log=audit_log,
                 studies=open_studies(self),
             )

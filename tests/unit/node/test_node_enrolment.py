@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -411,3 +412,31 @@ def test_the_log_says_once_at_each_threshold_what_ends(site: Site) -> None:
     assert text.count('"operation":"expiry"') == 8
     assert text.count("the key of FI ends in 30 days") == 1
     assert text.count("the key of FI ended on") == 1
+
+
+POLICY = """
+[policy]
+analyses = ["trends"]
+columns = ["sex"]
+epsilon_per_study = 1.0
+epsilon_per_year = 2.0
+epsilon_lifetime = 8.0
+delta = 1e-6
+minimum_participants = 2
+"""
+
+
+def test_an_enrolled_node_takes_part_before_and_after_its_key_was_renewed(site: Site) -> None:
+    with (site.directory / "BG" / "node.toml").open("a", encoding="utf-8") as file:
+        file.write(POLICY)
+    first = site.node("BG").open_participant()
+    assert first.node == "BG"
+    first._audit_log.close()
+    written = renew(site.node("BG"), NOW + timedelta(minutes=1))
+    enrol(site.home, written.request, site.terms(), NOW + timedelta(minutes=1))
+    with site.node("BG").open_audit_log():  # a service runs
+        site.accept("BG", 3)
+    second = site.node("BG").open_participant()
+    assert public_hex(second._identity.signing_key) == written.request.public
+    assert len(second._identity.retired) == 1
+    second._audit_log.close()
