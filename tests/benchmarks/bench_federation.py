@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "end_to_end"))
 
 from loopback import Loopback, cpu, family, memory, wait_for
-from measure import Measured, conditions, free_port, running, stop, study, what_is_run
+from measure import Measured, conditions, end_upon_signals, free_port, running, stop, study, what_is_run
 
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.transport import control
@@ -32,7 +32,7 @@ from safeborders_fed.transport.superlink import SuperLinkSettings
 
 STOCK_ROUNDS = 3
 _STOCK_PATIENCE = 400.0
-_APP = Path(__file__).resolve().parent / "stock_app"
+_APP = Path(__file__).resolve().parent / "stock-app"
 _BIN = Path(sys.executable).parent
 
 
@@ -195,7 +195,7 @@ def rows(ours: Measured, stock: Measured, where: str) -> list[dict[str, object]]
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_upon_signals()
     ours = Measured()
     with running() as (made, _):
         study(made, ours)

@@ -239,18 +239,26 @@ def report(measured: Measured) -> None:
         ("seconds from a coordinator's restart to all connected", measured.connected_again, "15"),
     ]
     for text, figure, asked in lines:
-        print(f"{text:55} {figure:9.2f}{f'   (asked: {asked})' if asked else ''}")
+        print(f"{text:55} {figure:9.3f}{f'   (asked: {asked})' if asked else ''}")
 
 
-def _end(number: int, frame: object) -> NoReturn:
-    del frame
-    raise SystemExit(128 + number)
+def end_upon_signals() -> None:
+    """Has SIGTERM and SIGHUP end this process as an error would: once, so that stopping is not cut off."""
+    both = (signal.SIGTERM, signal.SIGHUP)
+
+    def end(number: int, frame: object) -> NoReturn:
+        del frame
+        for each in both:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for each in both:
+        signal.signal(each, end)
 
 
 def main() -> int:
     """Sets up, measures, prints, stops; exit code 1 with one line of why if something failed."""
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGHUP, _end)
+    end_upon_signals()
     began, measured = time.monotonic(), Measured()
     try:
         with running() as (made, ready):
