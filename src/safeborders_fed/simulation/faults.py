@@ -28,11 +28,12 @@ from safeborders_fed.coordinator.rounds import Outcome, StudyRun
 from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.simulation import fault_invariants as invariants
+from safeborders_fed.simulation import fault_shortcuts as shortcuts
 from safeborders_fed.simulation.fault_invariants import BrokenInvariantError
 from safeborders_fed.simulation.fault_network import SimulatedFederation
 from safeborders_fed.simulation.fault_nodes import SimulatedNode
 from safeborders_fed.simulation.fault_points import Crash, Points
-from safeborders_fed.simulation.fault_study import KINDS, Counting, known, prepared
+from safeborders_fed.simulation.fault_study import KINDS, Counting, prepared, with_counting
 from safeborders_fed.study.transcript import compare_releases, replay
 
 COORDINATOR: Final = "coordinator"
@@ -118,7 +119,7 @@ class _Schedule:
 
     def run(self) -> None:
         """Runs the study to its end, and checks everything."""
-        with known(), self._points.installed(), self._watched():
+        with with_counting(), shortcuts.taken(), self._points.installed(), self._watched():
             for node in self.nodes.values():
                 node.start()
             outcome = self._conduct()
