@@ -17,7 +17,7 @@ Layout of the directory::
     requirements-ROLE.txt         exactly what that role installs, with hashes
     constraints.txt               the pins that the wheels were chosen by
     sbom.cdx.json                 bill of materials, CycloneDX
-    deploy/node deploy/coordinator   service units, container files, runbooks
+    deploy/                       service units, container files, runbooks
     SHA256SUMS SHA256SUMS.sig release.pub
 """
 
@@ -236,6 +236,8 @@ def _fill(bundle: Path, source: Path, wheels: Sequence[Wheel], version: str) -> 
     shutil.copy(source / "tools" / _INSTALLER, bundle)
     for name in _DEPLOYED:
         shutil.copytree(source / name, bundle / "deploy" / name)
+    (bundle / "deploy" / "docs").mkdir()
+    shutil.copy(source / "docs" / "installation.md", bundle / "deploy" / "docs")
     (bundle / "BUNDLE").write_text(
         f"version={version}\npython={sys.version_info[0]}.{sys.version_info[1]}\nmachine={platform.machine()}\n",
         encoding="ascii",

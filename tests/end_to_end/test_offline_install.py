@@ -152,6 +152,8 @@ def test_install_upgrade_and_roll_back_leave_the_node_alone(
     assert _offline(program, "--version").stdout == "safeborders 0.1.0\n"
     missing = _offline(prefix / "current" / "bin" / "python", "-c", "import altair, torch")
     assert "No module named 'altair'" in missing.stderr, "a node gets nothing that only reports need"
+    for name in ("node/README.md", "node/safeborders-node.service", "docs/installation.md"):
+        assert (prefix / "current" / "deploy" / name).is_file()
     for tool in ("pytest", "ruff", "mypy"):
         assert not (prefix / "current" / "bin" / tool).exists()
 

@@ -213,6 +213,22 @@ def test_joining_again_gives_no_second_mask_under_one_key(
     assert spent(nodes["FI"]) == before
 
 
+def test_a_call_to_join_that_arrives_twice_is_one_call(nodes: dict[str, Participant]) -> None:
+    """A fresh nonce for the second copy would make the testimonies to the first worthless."""
+    call = Join(study=MASKED.id, manifest_hash=MASKED.hash(), call="ab" * 16).encode()
+    first = nodes["FI"].answer(call).data
+    assert nodes["FI"].answer(call).data == first
+    joined = decode(first)
+    assert isinstance(joined, Joined)
+    others = {name: node for name, node in nodes.items() if name != "FI"}
+    said = all_testify(others, joined)
+    nodes["FI"].answer(call)
+    begin = Begin(study=MASKED.id, testimonies=said).encode()
+    assert isinstance(answered(nodes["FI"], begin), Begun)
+    nodes["FI"].answer(JOIN)
+    assert answered(nodes["FI"], begin) == Refusal("FI", Reason.LEDGER)
+
+
 def test_the_study_key_is_one_a_process(tmp_path: Path, nodes: dict[str, Participant]) -> None:
     first, second = join(nodes["FI"]), join(nodes["FI"])
     assert first.key == second.key

@@ -217,6 +217,19 @@ def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_a_study_runs_once_at_a_time(tmp_path: Path, nodes: dict[str, Participant]) -> None:
+    carrier, history = Carrier(nodes), tmp_path / "history"
+
+    def resume(call: int) -> None:
+        if call == 5:
+            with pytest.raises(ConfigurationError) as caught:
+                run(Carrier(nodes), history)
+            assert caught.value.code == "study-running"
+
+    carrier.before = resume
+    assert run(carrier, history).attempts == ROUNDS
+
+
 def test_a_failure_of_the_analysis_ends_the_study_for_good(
     tmp_path: Path, nodes: dict[str, Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,11 @@
 """A study from its draft to its record at every node, and every way in which it can end otherwise."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,13 @@ from safeborders_fed.coordinator import drafting, models
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
-from safeborders_fed.study import canonical, release_file
+from safeborders_fed.node.desk import Desk, Standing
+from safeborders_fed.study import canonical, release_file, wire
 from safeborders_fed.study.key_files import load_key
-from safeborders_fed.study.offering import Offered, Status, Why
-from study_life import OPERATOR, TRENDS, DiedError, Life, later
+from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.messages import Reason, Refusal, decode
+from safeborders_fed.study.offering import Kept, Offered, Status, Why
+from study_life import LOGISTIC, OPERATOR, TRENDS, DiedError, Life, later
 
 ROUNDS = 6
 """Of the logistic study: counts, moments, three steps, evaluation."""
@@ -109,6 +115,24 @@ def test_a_launch_without_a_quorum_spends_nothing_and_can_be_repeated(life: Life
     assert last_words(life)["kind"] == "summary"
 
 
+def test_an_approval_that_the_node_could_not_act_on_does_not_count(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its people have approved, but its policy, budget or roster would refuse."""
+    life.ready()
+    taken = Desk.standing
+
+    def standing(desk: Desk, manifest: Manifest) -> Standing:
+        found = taken(desk, manifest)
+        return replace(found, reason=Why.ROSTER) if desk.node in EIGHT[:4] else found
+
+    monkeypatch.setattr(Desk, "standing", standing)
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "too-few-approvals"
+    assert "BE: approved, but roster" in str(last_words(life)["cause"])
+
+
 def test_a_study_that_too_few_join_stays_published(life: Life) -> None:
     life.ready()
     calls = life.calls
@@ -122,6 +146,16 @@ def test_a_study_that_too_few_join_stays_published(life: Life) -> None:
     assert life.files().state().state == "published"
     assert last_words(life)["code"] == "too-few-joined"
     assert all(life.spent(node) == 0 for node in EIGHT)
+    life.silent = set()
+    life.conduct()
+    assert life.files().state().state == "finished"
+    assert [change.state for change in life.files().state().changes][1:] == [
+        "published",
+        "running",
+        "published",
+        "running",
+        "finished",
+    ]
 
 
 def test_a_study_that_loses_its_nodes_fails_and_its_reservations_end(life: Life) -> None:
@@ -354,6 +388,8 @@ def test_a_published_study_or_roster_altered_on_the_disk_is_not_conducted(life: 
     path.write_bytes(path.read_bytes().replace(b'"a test"', b'"a fest"'))
     with pytest.raises(PeerError, match="does not verify"):
         life.offer()
+    life.conduct()
+    assert last_words(life)["code"] == "bad-signature"
 
 
 def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Life) -> None:
@@ -423,3 +459,127 @@ def test_a_study_is_verified_with_the_keys_of_then(finished: Life) -> None:
     (finished.studies("BE").directory("study-1") / "keys.json").unlink()
     with pytest.raises(UsageError, match="did not take part"):
         finished.verify("BE")
+
+
+def older(data: bytes, minor: int) -> bytes:
+    return data[:4] + minor.to_bytes(2, "little") + data[6:]
+
+
+def with_version(life: Life, monkeypatch: pytest.MonkeyPatch, node: str, minor: int) -> None:
+    """One node runs another minor version than everybody else, who run 5."""
+    monkeypatch.setattr(wire, "MINOR", 5)
+    answer = life.nodes[node].answer
+
+    def answering(data: bytes) -> SimpleNamespace:
+        wire.MINOR = minor
+        try:
+            return SimpleNamespace(data=answer(data).data)
+        finally:
+            wire.MINOR = 5
+
+    monkeypatch.setattr(life.nodes[node], "answer", answering)
+
+
+@pytest.mark.parametrize("minor", [4, 6])
+def test_a_node_one_minor_version_apart_takes_part_and_masks_cancel(
+    life: Life, monkeypatch: pytest.MonkeyPatch, minor: int
+) -> None:
+    life.ready()
+    with_version(life, monkeypatch, "FI", minor)
+    life.conduct()
+    assert life.files().state().state == "finished"
+    rounds = [row for row in life.rows() if row["kind"] == "round"]
+    assert rounds[-1]["participants"] == list(EIGHT)
+    assert life.verify("BE").contributions == 8 * ROUNDS
+
+
+@pytest.mark.parametrize(("minor", "side"), [(3, "the other side"), (7, "this side")])
+def test_a_node_further_apart_is_told_with_both_versions_and_who_must_upgrade(
+    life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, minor: int, side: str
+) -> None:
+    life.ready()
+    with_version(life, monkeypatch, "FI", minor)
+    life.conduct()
+    assert life.files().state().state == "finished"
+    word = life.files().state().nodes["FI"]
+    assert (word.status, word.reason) == ("no-answer", "wrong-protocol")
+    assert f"the other side speaks protocol 1.{minor}, this side 1.5: {side} is too old" in word.advice
+    assert f"install on {side} the version that the newer one has" in word.advice
+    assert f"the other side speaks protocol 1.5, this side 1.{minor}" in caplog.text  # at the node
+    assert life.spent("FI") == 0
+
+
+def test_a_node_that_does_not_understand_says_so_with_a_word_of_the_list(life: Life) -> None:
+    request = life.draft().canonical()  # any bytes
+    data = older(Refusal("BE", Reason.BUDGET).encode(), 9)
+    assert decode(life.nodes["BE"].answer(data).data) == Refusal("BE", Reason.VERSION)
+    assert decode(life.nodes["BE"].answer(request).data) == Refusal("BE", Reason.MALFORMED)
+
+
+def test_a_study_starts_from_a_released_model_and_is_verified_with_it(finished: Life) -> None:
+    (known,) = models.listed(finished.home)
+    warm = finished.ready(study="study-2", parameters={**LOGISTIC, "warm_start": known.model.sha256})
+    finished.conduct(warm.id)
+    assert finished.files(warm.id).state().model == "study-2-1"
+    with pytest.raises(UsageError, match="does not hold"):
+        finished.verify("BE", warm.id)
+    (finished.directory / "BE" / "models").mkdir()
+    name = "study-1-1.safetensors"
+    shutil.copy(finished.home.models / name, finished.directory / "BE" / "models" / name)
+    assert finished.verify("BE", warm.id).own == ROUNDS
+
+
+def test_a_study_whose_starting_model_is_not_here_asks_nobody(life: Life) -> None:
+    life.ready(parameters={**LOGISTIC, "warm_start": "0" * 64})
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "no-warm-start"
+    assert all(life.reserved(node) == 0 for node in EIGHT)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Offered(study="study-1", node="BG", manifest_hash="", status=Status.REJECTED, reason=Why.MALFORMED),
+        Offered(study="study-1", node="BE", manifest_hash="0" * 64, status=Status.APPROVED),
+        Kept(study="study-1", node="BE", part=0),
+        Refusal("BE", Reason.MALFORMED),
+    ],
+)
+def test_a_wrong_answer_to_an_offer_is_no_approval(
+    life: Life, monkeypatch: pytest.MonkeyPatch, wrong: Offered | Kept | Refusal
+) -> None:
+    life.ready()
+    monkeypatch.setattr(life.nodes["BE"], "answer", lambda _: SimpleNamespace(data=wrong.encode()))
+    assert isinstance(life.offer()["BE"], str)
+    assert life.files().state().nodes["BE"].status == "no-answer"
+
+
+def test_a_node_that_confirms_another_part_does_not_count_as_having_the_record(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.ready()
+    answer = life.nodes["BE"].answer
+
+    def answering(data: bytes) -> SimpleNamespace:
+        given = Kept(study="study-1", node="BE", part=7).encode() if b'"outcome":"finished"' in data else None
+        return SimpleNamespace(data=given or answer(data).data)
+
+    monkeypatch.setattr(life.nodes["BE"], "answer", answering)
+    life.conduct()
+    assert life.files().state().delivered == EIGHT[1:]
+    assert life.rows()[-2]["undelivered"] == {"BE": "wrong-reply"}
+    assert last_words(life)["kind"] == "summary"
+
+
+def test_an_expired_draft_is_not_published(life: Life) -> None:
+    manifest = life.draft()
+    with pytest.raises(RefusedError, match="has expired"):
+        drafting.publish(
+            life.home,
+            manifest.id,
+            by=OPERATOR,
+            key=load_key(life.key_file),
+            manifest_hash=manifest.hash(),
+            clock=later(40),
+        )

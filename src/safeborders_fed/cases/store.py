@@ -105,13 +105,22 @@ class CaseStore:
         Raises:
             ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``.
         """
+        store = cls.look(directory, keys)
+        store._sweep_if_idle()  # noqa: SLF001 - its own class
+        return store
+
+    @classmethod
+    def look(cls, directory: Path, keys: NodeKeys) -> CaseStore:
+        """The store, to be read only: opening it changes nothing.
+
+        Raises:
+            ConfigurationError: ``store-missing``, ``store-damaged`` or ``wrong-key``.
+        """
         directory = Path(directory)
         head = _head(directory)
         if not hmac.compare_digest(head.keys, _fingerprint(keys)):
             raise wrong_key()
-        store = cls(StoreFiles(directory, Sealer(keys)), keys, head)
-        store._sweep_if_idle()
-        return store
+        return cls(StoreFiles(directory, Sealer(keys)), keys, head)
 
     @staticmethod
     def max_victims_of(directory: Path) -> int:

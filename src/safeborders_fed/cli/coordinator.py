@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import coordinator_study, enrolment_coordinator, output, service
+from safeborders_fed.cli import coordinator_study, doctor, enrolment_coordinator, output, service
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -30,6 +30,7 @@ app.add_typer(coordinator_study.app, name="study")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
 app.command("status")(service.coordinator_status)
+app.command("doctor")(doctor.coordinator_doctor)
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
 By = Annotated[str, typer.Option("--by", help="Your name, as enrolled.")]

@@ -219,6 +219,7 @@ def show(study: Study, home: Home, as_json: Json = False) -> None:
         f"  {node}: {word.status}{f' ({word.reason})' if word.reason else ''}, {word.at[:19]}"
         for node, word in state.nodes.items()
     ]
+    lines += [f"  {node}: {word.advice}" for node, word in state.nodes.items() if word.advice]
     lines += [f"{change.at[:19]} {change.state} by {change.by}: {change.why}" for change in state.changes]
     if state.error is not None:
         lines.append(f"Last error [{state.error.code}]: {state.error.cause}\nFix: {state.error.fix}")
@@ -268,20 +269,18 @@ def _require_state(home: CoordinatorHome, study: str, states: set[str] | None) -
 
 
 def _start(home: CoordinatorHome, action: Literal["offer", "conduct"], study: str) -> None:
-    import importlib
+    from safeborders_fed.transport import control
 
-    # By name: the service belongs to the transport, which is loaded only where something is started.
-    control: Any = importlib.import_module("safeborders_fed.transport.control")
     control.start(home, action, study)
 
 
 def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], study: str) -> bool:
     """Starts something that can also be done later; whether it was started."""
-    from safeborders_fed.errors import PeerError
+    from safeborders_fed.errors import ConfigurationError, PeerError
 
     try:
         _start(home, action, study)
-    except PeerError as error:
+    except (PeerError, ConfigurationError) as error:
         output.message(f"The states are not told yet: {error.cause}. {error.fix}.")
         return False
     return True

@@ -110,6 +110,7 @@ def enrol(
     from safeborders_fed.coordinator.enrolment import enrol as carry_out
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.requests import kind_of
+    from safeborders_fed.masking.signing import public_hex
     from safeborders_fed.study.enrolment import EnrolmentRequest
     from safeborders_fed.study.key_files import load_key
 
@@ -120,7 +121,7 @@ def enrol(
         fingerprint = typed_fingerprint(f"the request of {received.country}")
     terms = Terms(by, load_key(key_file), fingerprint, lost_key, days, overlap_days)
     done = carry_out(coordinator, received, terms, _now())
-    _print_done(done, as_json=as_json)
+    _print_done(done, key=public_hex(terms.key), as_json=as_json)
 
 
 def revoke(
@@ -180,7 +181,9 @@ def members(home: Home, as_json: Json = False) -> None:
         output.message(f"{entry.level}: {entry.text}. {entry.expiry.fix}")
 
 
-def _print_done(done: Done, *, as_json: bool) -> None:
+def _print_done(done: Done, *, key: str | None = None, as_json: bool) -> None:
+    from safeborders_fed.study.accepted_keys import fingerprint
+
     country = done.member.country
     said = {
         "new": f"{country} is enrolled",
@@ -192,6 +195,10 @@ def _print_done(done: Done, *, as_json: bool) -> None:
     lines = [f"{said}; version {done.version} of the roster is the last."]
     if done.bundle is not None:
         lines.append(f"Send to {country}: {done.bundle}")
+    if done.kind in {"new", "lost-key"} and key is not None:
+        lines.append(
+            f"Whoever accepts it there calls you. Read your own fingerprint to them:\n  {fingerprint(key)}"
+        )
     if done.roster is not None:
         lines.append(f"Send to every other state: {done.roster}")
     content = {
@@ -200,6 +207,7 @@ def _print_done(done: Done, *, as_json: bool) -> None:
         "roster_version": done.version,
         "roster": done.roster,
         "bundle": done.bundle,
+        "operator_key": key,
     }
     output.result(content, "\n".join(lines), as_json=as_json)
 

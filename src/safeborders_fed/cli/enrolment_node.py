@@ -16,7 +16,7 @@ from safeborders_fed.cli import output
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from safeborders_fed.node.enrolment import Written
+    from safeborders_fed.node.enrolment import Accepted, Written
     from safeborders_fed.node.settings import NodeSettings
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
@@ -72,7 +72,12 @@ def enrol(
         now=now(),
         approvals=[entry for path in approval or () for entry in approvals_from_bytes(files.read(path))],
     )
-    restart = "\nThe renewed transport key is in use: start the service again."
+    _print_enrolled(accepted, bundle, as_json=as_json)
+
+
+def _print_enrolled(accepted: Accepted, file: Path, *, as_json: bool) -> None:
+    received = accepted.bundle
+    renewed = "\nThe renewed transport key is in use; a running service connects with it by itself."
     operators = ", ".join(operator.name for operator in received.operators)
     output.result(
         {
@@ -83,8 +88,8 @@ def enrol(
             "logged": accepted.logged,
         },
         f"The coordinator of this node is at {received.address}; {operators} sign for it.\n"
-        f"{LOGGED if accepted.logged else WAITS}{restart * accepted.new_transport_key}\n"
-        f"Next: safeborders node roster show {bundle}",
+        f"{LOGGED if accepted.logged else WAITS}{renewed * accepted.new_transport_key}\n"
+        f"Next: safeborders node roster show {file}",
         as_json=as_json,
     )
 

@@ -16,6 +16,7 @@ from safeborders_fed.cli import (
     approvers,
     audit_log,
     backup,
+    doctor,
     enrolment_node,
     ledger,
     node_study,
@@ -46,6 +47,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("start")(service.node_start)
 app.command("status")(service.node_status)
+app.command("doctor")(doctor.node_doctor)
 app.command("score")(score.score)
 app.command("review")(score.review)
 

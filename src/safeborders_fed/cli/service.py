@@ -11,6 +11,7 @@ from safeborders_fed.cli import output
 
 if TYPE_CHECKING:
     from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.study.validity import Expiry
 
 NodeHome = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
@@ -27,12 +28,13 @@ def node_start(home: NodeHome) -> int:
 
 def node_status(home: NodeHome, as_json: Json = False) -> int:
     """Show whether the node's service is running and connected. Exit code 0 if ready."""
+    from safeborders_fed.node.expiries import expiries
     from safeborders_fed.node.settings import NodeSettings
     from safeborders_fed.transport.status import node_summary
 
     settings = NodeSettings.load(home)
     found = node_summary(home)
-    _print(f"node {settings.country}", found, as_json=as_json)
+    _print(f"node {settings.country}", found, expiries(settings), as_json=as_json)
     return 0 if found["state"] == "ready" else NOT_READY
 
 
@@ -48,10 +50,12 @@ def coordinator_status(home: Home, as_json: Json = False) -> int:
 
     Exit code 0 if ready.
     """
+    from safeborders_fed.coordinator.enrolment import expiries
     from safeborders_fed.transport.status import coordinator_summary
 
-    found = coordinator_summary(_coordinator(home))
-    _print("coordinator", found, as_json=as_json)
+    coordinator = _coordinator(home)
+    found = coordinator_summary(coordinator)
+    _print("coordinator", found, expiries(coordinator), as_json=as_json)
     return 0 if found["state"] == "ready" else NOT_READY
 
 
@@ -67,10 +71,17 @@ def _tell(text: str) -> None:
     output.message(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text}")
 
 
-def _print(who: str, found: dict[str, Any], *, as_json: bool) -> None:
+def _print(who: str, found: dict[str, Any], ends: list[Expiry], *, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from safeborders_fed.study.validity import warnings
+
+    warned = warnings(ends, datetime.now(UTC).date())
+    found = found | {"warnings": [{"level": w.level, "text": w.text, "fix": w.expiry.fix} for w in warned]}
     lines = [f"{who}: {found['text']}"]
     lines += [
         f"  {name}: process {process['pid'] or 'none'}, started {process['starts']} times"
         for name, process in found["service"].get("processes", {}).items()
     ]
+    lines += [f"  {w.level}: {w.text}; {w.expiry.fix}" for w in warned]
     output.result(found, "\n".join(lines), as_json=as_json)

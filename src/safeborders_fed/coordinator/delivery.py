@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safeborders_fed.coordinator.federation import Federation, reply_of
@@ -64,16 +65,17 @@ def _messages(files: StudyFiles, state: StudyState, manifest: Manifest) -> Itera
     ending = _ENDINGS.get(state.state)
     if ending is None:
         raise DefectError("not-ended", f"study {state.study!r} has not ended", "report this")
-    record: list[tuple[Content, bytes]] = [("nothing", b"")]
+    record: list[tuple[Content, Path | bytes]] = [("nothing", b"")]
     release = b""
     if ending == "finished":
         release = files.release.read_bytes()
-        record = [("transcript", path.read_bytes()) for path in sorted(files.transcript.glob("*.part"))]
+        record = [("transcript", path) for path in sorted(files.transcript.glob("*.part"))]
         record += [
             ("release", release[start : start + LARGEST_PART])
             for start in range(0, len(release), LARGEST_PART)
         ]
-    for number, (content, data) in enumerate(record):
+    for number, (content, part) in enumerate(record):
+        data = part if isinstance(part, bytes) else part.read_bytes()  # one part at a time in memory
         yield Finished(
             study=manifest.id,
             manifest_hash=manifest.hash(),

@@ -7,6 +7,7 @@ with nodes that come later.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -59,7 +60,7 @@ def gather(
 
     joined = ask(
         list(manifest.participants),
-        Join(study=manifest.id, manifest_hash=manifest_hash).encode(),
+        Join(study=manifest.id, manifest_hash=manifest_hash, call=secrets.token_hex(16)).encode(),
         Joined,
         lambda answer: check_joined(answer, manifest, manifest_hash, public_keys),
     )

@@ -5,6 +5,7 @@ Layout of the directory::
     0000.request    the bytes of an attempt's request, for each attempt one file
     0000.answers    the contributions to it as received (signed, masked), and which nodes failed how
     end.json        how the study ended
+    lock            held while a process runs the study
 
 Guarantees:
 
@@ -16,6 +17,8 @@ Guarantees:
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +34,7 @@ from safeborders_fed.study.record import DoneRound, FailedAttempt, Transcript
 
 RELEASED: Final = "released"
 _END: Final = "end.json"
+_LOCK: Final = "lock"
 _REQUEST: Final = ".request"
 _ANSWERS: Final = ".answers"
 _ERRORS: Final[dict[str, type[SafeBordersError]]] = {
@@ -94,6 +98,29 @@ class History:
         with _writing():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(directory.parent)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Within, no other process runs the study: two would ask one attempt in two forms.
+
+        Raises:
+            ConfigurationError: ``study-running`` or ``history-unwritable``.
+        """
+        with _writing():
+            lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise ConfigurationError(
+                "study-running",
+                "the study is running already",
+                "watch it; resume it only after its process has ended",
+            ) from error
+        try:
+            yield
+        finally:
+            os.close(lock)
 
     def attempts(self) -> int:
         """How many attempts were asked or about to be.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.privacy import accounting
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from safeborders_fed.coordinator.rounds import RoundDone
     from safeborders_fed.coordinator.study_files import StudyFiles
     from safeborders_fed.coordinator.study_state import NodeWord, StudyState
-    from safeborders_fed.study.manifest import Manifest
 
 SCHEMA_VERSION: Final = 1
 LAST_WORDS: Final = frozenset({"summary", "error"})
@@ -59,7 +59,7 @@ class Progress:
             "missing": {},
             "rho_spent": 0.0,
             "epsilon_spent": 0.0,
-            **_terms(self._files.manifest()),
+            **self._terms(),
         }
         self._tell("started")
 
@@ -74,7 +74,7 @@ class Progress:
 
     def round(self, done: RoundDone, nodes: Mapping[str, NodeWord]) -> None:
         """A round is done."""
-        for attempt in range(self._asked, done.attempts):
+        for attempt in range(self._asked, done.attempts - 1):  # in the last of a round nobody failed
             answers = self._history.answers(attempt)
             self._missing |= {} if answers is None else dict(answers.failures)
         self._asked = done.attempts
@@ -112,6 +112,18 @@ class Progress:
             resumable=not state.has_ended,
         )
 
+    def _terms(self) -> dict[str, Any]:
+        try:
+            manifest = self._files.manifest()
+        except SafeBordersError:  # the run will say so; its rows look the same all the same
+            return {"rounds": 0, "nodes": [], "epsilon_total": 0.0, "delta": 0.0}
+        return {
+            "rounds": sum(stage.rounds for stage in manifest.stages),
+            "nodes": list(manifest.participants),
+            "epsilon_total": manifest.epsilon,
+            "delta": manifest.delta,
+        }
+
     def _tell(self, kind: str, **more: Any) -> None:
         row = {
             "schema_version": SCHEMA_VERSION,
@@ -122,15 +134,6 @@ class Progress:
             **more,
         }
         self._files.tell(row)
-
-
-def _terms(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "rounds": sum(stage.rounds for stage in manifest.stages),
-        "nodes": list(manifest.participants),
-        "epsilon_total": manifest.epsilon,
-        "delta": manifest.delta,
-    }
 
 
 def _standing(word: NodeWord | None) -> str:

@@ -13,6 +13,7 @@ again after it had come back, stays out: one bad node must not use up the retrie
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -44,7 +45,6 @@ class Rejoining:
     def __init__(self, manifest: Manifest, manifest_hash: str, public_keys: Mapping[str, str]) -> None:
         self._manifest = manifest
         self._public_keys = public_keys
-        self._join = Join(study=manifest.id, manifest_hash=manifest_hash).encode()
         self._hash = manifest_hash
         self._joined: dict[str, Joined] = {}
         self._begins: dict[str, bytes] = {}
@@ -73,7 +73,8 @@ class Rejoining:
             if node in self._begins:
                 asked[node] = self._begins[node]
             elif node not in self._joined and left >= _JOINING:
-                asked[node] = self._join
+                join = Join(study=self._manifest.id, manifest_hash=self._hash, call=secrets.token_hex(16))
+                asked[node] = join.encode()
         return asked
 
     def heard(

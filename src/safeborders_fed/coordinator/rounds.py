@@ -36,7 +36,7 @@ from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
-from safeborders_fed.study.messages import Round, decode
+from safeborders_fed.study.messages import Contribution, Round, decode
 from safeborders_fed.study.model_file import Model
 from safeborders_fed.study.sums import (
     add_up,
@@ -141,15 +141,20 @@ class StudyRun:
         Raises:
             PeerError: ``too-few-nodes``, ``retries-exhausted`` or ``implausible-sum``: the study has ended,
                 perhaps in an earlier run. ``too-few-joined``: it has not begun, and can be run again.
-            ConfigurationError: ``history-unwritable`` or ``history-damaged``: once that is mended, the study
-                can be resumed.
+            ConfigurationError: ``study-running``, ``history-unwritable`` or ``history-damaged``: once that is
+                mended, the study can be resumed.
         """
-        if self._history is not None:
+        if self._history is None:
+            return self._run()
+        with self._history.running():
             end = self._history.end()
             error = None if end is None else end.error()
             if error is not None:
                 raise error
             self._recorded = self._history.attempts()
+            return self._run()
+
+    def _run(self) -> Outcome:
         if not self._recorded:
             self._gather()
         analysis: Analysis[Any, Any, Any] = self._manifest.build_analysis()
@@ -205,14 +210,10 @@ class StudyRun:
             self._require_enough(number, failures)
             new = self._attempts >= self._recorded
             request, data = (self._compose if new else self._recall)(stage, number, broadcast)
-            answers = None if new or self._history is None else self._history.answers(self._attempts)
-            if answers is None:
-                answers = self._ask(request, data, stage)
-            vectors = self._vectors(request, answers, stage)
+            vectors, failures = self._answers(request, data, stage, new=new)
             self._attempts += 1
             self._spent += self._manifest.terms(stage.name).rho
             self._participants = tuple(vectors)
-            failures = answers.failures
             self._rejoining.failed(failures)
             if not failures:
                 total = add_up(list(vectors.values()))
@@ -260,45 +261,47 @@ class StudyRun:
         self._shown = dict(request.heads)
         return request, data
 
-    def _ask(self, request: Round, data: bytes, stage: Stage) -> Answers:
-        """What the nodes answer to an attempt; it is on record."""
+    def _answers(
+        self, request: Round, data: bytes, stage: Stage, *, new: bool
+    ) -> tuple[dict[str, NDArray[np.uint64]], Mapping[str, str]]:
+        """The vectors of those that contributed, in order, and what others did instead; it is on record."""
+        known = None if new or self._history is None else self._history.answers(request.attempt)
+        replies = self._ask(request, data) if known is None else known.contributions
+        found, failures = self._sort_out(request, stage, replies)
+        if known is None and self._history is not None:
+            answers = Answers({node: replies[node] for node in found}, failures)
+            self._history.settled(request.attempt, answers)
+        if known is not None:
+            if found.keys() != known.contributions.keys() or failures.keys() != known.failures.keys():
+                raise damaged(f"the answers to attempt {request.attempt} are not those of its participants")
+            failures = dict(known.failures)
+        for node, message in found.items():
+            self._heads[node] = self._shown[node] = message.head
+        return {node: message.vector for node, message in found.items()}, failures
+
+    def _ask(self, request: Round, data: bytes) -> dict[str, bytes]:
+        """Asks the participants of an attempt, and beside it those that are on their way back."""
         self._asked = True
         spare = request.attempt - request.round < self._manifest.retries
         left = self._left if spare else 0
         beside = self._rejoining.requests(request.participants, self._federation, left)
         replies = self._federation.ask(dict.fromkeys(request.participants, data), beside)
-        taken = {key.node: key for key in request.keys}
-        self._rejoining.heard(beside, replies, taken)
-        contributions: dict[str, bytes] = {}
+        self._rejoining.heard(beside, replies, {key.node: key for key in request.keys})
+        return replies
+
+    def _sort_out(
+        self, request: Round, stage: Stage, replies: Mapping[str, bytes]
+    ) -> tuple[dict[str, Contribution], dict[str, str]]:
+        """Contributions by node, and for each participant without one what it did instead."""
+        found: dict[str, Contribution] = {}
         failures: dict[str, str] = {}
         for node in request.participants:
             try:
                 message = reply_of(node, replies)
-                check_contribution(message, node, request, stage.dimension, self._keys[node])
+                found[node] = check_contribution(message, node, request, stage.dimension, self._keys[node])
             except SafeBordersError as error:
                 failures[node] = error.code
-            else:
-                contributions[node] = replies[node]
-        answers = Answers(contributions, failures)
-        if self._history is not None:
-            self._history.settled(request.attempt, answers)
-        return answers
-
-    def _vectors(self, request: Round, answers: Answers, stage: Stage) -> dict[str, NDArray[np.uint64]]:
-        """The vectors of those that contributed, in order; keeps their heads for the next request."""
-        nodes = [node for node in request.participants if node in answers.contributions]
-        if {*nodes, *answers.failures} != set(request.participants):
-            raise damaged(f"the answers to attempt {request.attempt} are not those of its participants")
-        vectors = {}
-        for node in nodes:
-            try:
-                message = decode(answers.contributions[node])
-                found = check_contribution(message, node, request, stage.dimension, self._keys[node])
-            except PeerError as error:
-                raise damaged(f"{node}'s answer to attempt {request.attempt} was changed") from error
-            vectors[node] = found.vector
-            self._heads[node] = self._shown[node] = found.head
-        return vectors
+        return found, failures
 
     def _require_enough(self, number: int, failures: Mapping[str, str]) -> None:
         """Ends the study when nodes or retries are used up."""

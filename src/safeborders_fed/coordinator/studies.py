@@ -33,7 +33,7 @@ from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, R
 from safeborders_fed.study import canonical, model_file, release_file
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.model_file import Model
-from safeborders_fed.study.offering import Offer, Offered, Status
+from safeborders_fed.study.offering import Offer, Offered, Status, Why
 from safeborders_fed.study.sums import wrong_reply
 
 _HAVE_APPROVED: Final = frozenset({Status.APPROVED, Status.TAKEN_ON})
@@ -68,7 +68,7 @@ def offer(
         _require_open(state)
         answers, state = _offer(files, state, federation, clock)
         files.save(state)
-    return answers
+    return {node: found if isinstance(found, Offered) else found.code for node, found in answers.items()}
 
 
 def conduct(
@@ -85,6 +85,7 @@ def conduct(
     Raises:
         RefusedError: ``not-published`` or ``study-busy``.
         UsageError: ``unknown-study``.
+        ConfigurationError: ``coordinator-unwritable``, when not even that can be kept.
     """
     files = StudyFiles(home, study)
     with files.lock():
@@ -231,23 +232,24 @@ class _Conductor:
 
 def _offer(
     files: StudyFiles, state: StudyState, federation: Federation, clock: Callable[[], datetime]
-) -> tuple[dict[str, Offered | str], StudyState]:
+) -> tuple[dict[str, Offered | SafeBordersError], StudyState]:
     manifest = files.published()
     request = Offer(study=manifest.id, published=files.published_text()).encode()
     replies = federation.ask(dict.fromkeys(manifest.participants, request))
     answers = {node: _word(node, replies, manifest) for node in manifest.participants}
     at = clock().isoformat()
-    nodes = {
-        node: NodeWord(status=_NO_ANSWER, reason=found, at=at)
-        if isinstance(found, str)
-        else NodeWord(status=found.status.value, reason=found.reason.value, at=at)
-        for node, found in answers.items()
-    }
+    nodes = {node: _kept(found, at) for node, found in answers.items()}
     return answers, state.model_copy(update={"nodes": nodes})
 
 
-def _word(node: str, replies: Mapping[str, bytes], manifest: Manifest) -> Offered | str:
-    """What a node says of a study, or the code of what it did instead."""
+def _kept(found: Offered | SafeBordersError, at: str) -> NodeWord:
+    if isinstance(found, Offered):
+        return NodeWord(status=found.status.value, reason=found.reason.value, at=at)
+    return NodeWord(status=_NO_ANSWER, reason=found.code, advice=f"{found.cause}. Fix: {found.fix}", at=at)
+
+
+def _word(node: str, replies: Mapping[str, bytes], manifest: Manifest) -> Offered | SafeBordersError:
+    """What a node says of a study, or what it did instead."""
     try:
         message = reply_of(node, replies)
         if not isinstance(message, Offered) or (message.node, message.study) != (node, manifest.id):
@@ -255,21 +257,19 @@ def _word(node: str, replies: Mapping[str, bytes], manifest: Manifest) -> Offere
         if message.status != Status.REJECTED and message.manifest_hash != manifest.hash():
             raise wrong_reply(node)
     except SafeBordersError as error:
-        return error.code
+        return error
     return message
 
 
-def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | str]) -> None:
+def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | SafeBordersError]) -> None:
     approved = [
         node
         for node, found in answers.items()
-        if isinstance(found, Offered) and found.status in _HAVE_APPROVED
+        if isinstance(found, Offered) and found.status in _HAVE_APPROVED and found.reason == Why.NONE
     ]
     if len(approved) < manifest.minimum_participants:
         others = ", ".join(
-            f"{node}: {found if isinstance(found, str) else found.status}"
-            for node, found in answers.items()
-            if node not in approved
+            f"{node}: {_said(found)}" for node, found in answers.items() if node not in approved
         )
         raise PeerError(
             "too-few-approvals",
@@ -277,6 +277,13 @@ def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | str]) ->
             f"{manifest.minimum_participants} are needed ({others})",
             "wait for the approvals of the others and launch it again; nothing was spent",
         )
+
+
+def _said(found: Offered | SafeBordersError) -> str:
+    """What a node says, and what keeps it from taking on a study that its people have approved."""
+    if not isinstance(found, Offered):
+        return found.code
+    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {found.reason}"
 
 
 def _starting_model(home: CoordinatorHome, manifest: Manifest) -> Model | None:

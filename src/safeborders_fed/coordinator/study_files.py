@@ -273,9 +273,8 @@ def studies(home: CoordinatorHome) -> tuple[StudyFiles, ...]:
 def _drop_torn_line(file: int) -> None:
     """Cuts a line off that a crash left without its end."""
     size = os.fstat(file).st_size
-    data = os.pread(file, size, 0)
-    if not data.endswith(b"\n"):
-        os.ftruncate(file, data.rfind(b"\n") + 1)
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        os.ftruncate(file, os.pread(file, size, 0).rfind(b"\n") + 1)
 
 
 def _unknown(home: CoordinatorHome, study: str) -> UsageError:

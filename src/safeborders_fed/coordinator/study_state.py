@@ -59,12 +59,18 @@ class Problem(BaseModel):
 
 
 class NodeWord(BaseModel):
-    """What a node said last of a study: words of ``study.offering``, or why there was no answer."""
+    """What a node said last of a study: words of ``study.offering``, or why there was no answer.
+
+    Attributes:
+        advice: What is wrong and what to do, when there was no answer.
+        at: When, ISO 8601, UTC.
+    """
 
     model_config = _STRICT
 
     status: str
     reason: str
+    advice: str = ""
     at: str
 
 

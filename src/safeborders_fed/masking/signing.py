@@ -31,11 +31,10 @@ class Purpose(StrEnum):
     STUDY_REFUSAL = "safeborders study refusal v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
-    BACKUP = "safeborders backup v1"
-    NOTICE = "safeborders notice v1"
     ENROLMENT_REQUEST = "safeborders enrolment request v1"
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
-    LOG_RECORD = "safeborders log record v1"
+    BACKUP = "safeborders backup v1"
+    NOTICE = "safeborders notice v1"
 
 
 def message(purpose: Purpose, payload: bytes) -> bytes:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver, Revoked, people
-from safeborders_fed.node.log_records import commit
+from safeborders_fed.node.changes import alone, commit
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def enrolled(settings: NodeSettings) -> tuple[Approver, ...]:
     return settings.approvers() if (settings.home / FILE).exists() else ()
 
 
+@alone
 def add(
     settings: NodeSettings,
     *,
@@ -127,6 +128,7 @@ def add(
     return _change(settings, (*before, person), person, by, f"{role} {name} enrolled")
 
 
+@alone
 def revoke(settings: NodeSettings, *, name: str, reason: str, by: str, today: date) -> Changed:
     """Revokes a person's key, from now on and for good.
 

@@ -57,6 +57,7 @@ class Operation(StrEnum):
     STUDY_END = "study-end"
     ERASE = "erase"
     REKEY = "rekey"
+    EXPIRY = "expiry"
     RESTORE = "restore"
 
 

@@ -11,6 +11,7 @@ Guarantees:
   outbox together, and every snapshot that the ledger names is there.
 - The audit log is copied up to its last signed line.
 - Case data and reviews are copied as they lie there, encrypted; every file of the store is checked first.
+- The audit log names every backup: a record of it is on the disk before the file has its name.
 - No key goes into a backup: key files lie outside the node's directory, and a private key that somebody put
   inside is refused. Rejected rows (``quarantine/``, in clear) and ``run/`` stay out too.
 
@@ -30,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
@@ -38,13 +40,13 @@ from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
+from safeborders_fed.node import notices
 from safeborders_fed.node.audit_chain import EMPTY, Operation
 from safeborders_fed.node.audit_chain import Head as AuditHead
 from safeborders_fed.node.audit_log import Event
 from safeborders_fed.node.audit_tail import signed_length
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger
-from safeborders_fed.node.notices import record
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key
@@ -175,14 +177,22 @@ def back_up(settings: NodeSettings, out: Path, who: str) -> tuple[Manifest, bool
             manifest = manifest.model_copy(update={"signature": signature})
             content = canonical.serialise(manifest.model_dump(mode="json"))
             tar.addfile(_member(MANIFEST, len(content)), io.BytesIO(content))
+            _leave_record(settings, key, manifest, out, who)
     except OSError as error:
         raise ConfigurationError(
             "backup-unwritable",
             f"the backup {out} cannot be made: {error.strerror or error}",
             "free space there and check the rights; the node goes on as before",
         ) from error
+    return manifest, notices.log_now(settings.open_audit_log)
+
+
+def _leave_record(
+    settings: NodeSettings, key: Ed25519PrivateKey, manifest: Manifest, out: Path, who: str
+) -> None:
+    """Puts on record, before the file has its name, that a copy of the node leaves its directory."""
     event = Event(Operation.EXPORT, who, "backup of the node", {"backup": manifest.hash(), "file": out.name})
-    return manifest, record(settings.home, settings.audit_path, key, settings.country, event)
+    notices.leave(settings.home, key, settings.country, event, change=manifest.hash()[:32])
 
 
 def _fill(archive: _Archive, settings: NodeSettings, out: Path, public: str) -> Manifest:

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.desk import Desk
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.studies import NodeStudies
 
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
+
+
+class EnrolledNow(Collection[Approver]):
+    """The people enrolled at a node at the moment of asking.
+
+    A key that is revoked while the service runs counts no more from then on.
+
+    Args:
+        settings: The node.
+    """
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+
+    def __iter__(self) -> Iterator[Approver]:
+        return iter(self._settings.approvers())
+
+    def __len__(self) -> int:
+        return len(self._settings.approvers())
+
+    def __contains__(self, person: object) -> bool:
+        return person in self._settings.approvers()
 
 
 def open_studies(settings: NodeSettings) -> NodeStudies:

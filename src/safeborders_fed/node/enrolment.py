@@ -17,7 +17,7 @@ from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, Approval, require_approvals
-from safeborders_fed.node.log_records import commit, unwritable
+from safeborders_fed.node.changes import alone, commit, unwritable
 from safeborders_fed.study import canonical, durable, enrolment
 from safeborders_fed.study.enrolment import EnrolmentBundle, EnrolmentRequest
 from safeborders_fed.study.fingerprints import require_fingerprint
@@ -44,7 +44,7 @@ class Accepted:
 
     Attributes:
         bundle: The bundle.
-        new_transport_key: Whether a renewed transport key is in use now; the service must start again.
+        new_transport_key: Whether a renewed transport key is in use now; the service connects anew.
         logged: Whether it is in the audit log already, and does not wait for the running service.
     """
 
@@ -152,6 +152,7 @@ def coordinator_acceptance(settings: NodeSettings, bundle: EnrolmentBundle) -> s
     return canonical.sha256(canonical.serialise(facts))
 
 
+@alone
 def accept_bundle(
     settings: NodeSettings,
     bundle: EnrolmentBundle,
@@ -179,25 +180,7 @@ def accept_bundle(
         ConfigurationError: ``bad-enrolment``, ``node-unwritable``, or from key files and the audit log.
     """
     _require_own(settings, bundle)
-    known = settings.enrolment() if (settings.home / FILE).exists() else None
-    another = coordinator_acceptance(settings, bundle)
-    if known is None or another is not None:
-        _require_compared(bundle, fingerprint)
-    if another is not None:
-        require_approvals(
-            approvals,
-            subject="key-acceptance",
-            subject_hash=another,
-            approvers=settings.approvers(),
-            needed=NEEDED_FOR_KEYS,
-            now=now,
-        )
-    elif known is not None and bundle.issued < known.issued:
-        raise RefusedError(
-            "bundle-superseded",
-            f"the bundle was made on {bundle.issued:%Y-%m-%d}, before the one that is in use here",
-            "accept the newest bundle only",
-        )
+    another = _require_trusted(settings, bundle, fingerprint, approvals, now)
     logged = commit(
         settings,
         FILE,
@@ -235,6 +218,36 @@ def _require_own(settings: NodeSettings, bundle: EnrolmentBundle) -> None:
             f"the bundle's roster holds another key for {settings.country} than this node has",
             "have the coordinator enrol this node's own request; if that was done, call its operator",
         )
+
+
+def _require_trusted(
+    settings: NodeSettings,
+    bundle: EnrolmentBundle,
+    fingerprint: str | None,
+    approvals: Sequence[Approval],
+    now: datetime,
+) -> str | None:
+    """What ``coordinator_acceptance`` gives, once those have agreed who must."""
+    known = settings.enrolment() if (settings.home / FILE).exists() else None
+    another = coordinator_acceptance(settings, bundle)
+    if known is None or another is not None:
+        _require_compared(bundle, fingerprint)
+    if another is not None:
+        require_approvals(
+            approvals,
+            subject="key-acceptance",
+            subject_hash=another,
+            approvers=settings.approvers(),
+            needed=NEEDED_FOR_KEYS,
+            now=now,
+        )
+    elif known is not None and bundle.issued < known.issued:
+        raise RefusedError(
+            "bundle-superseded",
+            f"the bundle was made on {bundle.issued:%Y-%m-%d}, before the one that is in use here",
+            "accept the newest bundle only",
+        )
+    return another
 
 
 def _require_compared(bundle: EnrolmentBundle, fingerprint: str | None) -> None:

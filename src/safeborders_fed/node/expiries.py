@@ -1,10 +1,16 @@
-"""What ends some day at a node: for ``validity.warnings``, which ``doctor``, ``status`` and the log share."""
+"""What ends some day at a node: for ``validity.warnings``, which ``doctor``, ``status`` and the log share.
+
+Guarantees: the log says each warning once, at each threshold, however often it is asked.
+"""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
-from safeborders_fed.study.validity import Expiry, roster_expiries
+from safeborders_fed.node.audit_chain import Operation
+from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.study.validity import Expiry, Warned, roster_expiries, warnings
 
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
@@ -23,3 +29,21 @@ def expiries(settings: NodeSettings) -> list[Expiry]:
         "ask the coordinator's operator for a new bundle, and accept it by two people",
     )
     return [authority, *(roster_expiries(accepted.roster) if accepted.roster else [])]
+
+
+def log_warnings(settings: NodeSettings, log: AuditLog, today: date) -> list[Warned]:
+    """Writes what ends soon to the audit log, and returns it. For the service: at its start, and daily.
+
+    Raises:
+        ConfigurationError: as ``expiries``, and from AuditLog.
+    """
+    found = warnings(expiries(settings), today)
+    for warned in found:
+        log.append_if_new(
+            warned.key,
+            Operation.EXPIRY,
+            who="node",
+            why=f"{warned.text}; {warned.expiry.fix}",
+            details={"until": warned.expiry.until.isoformat(), "level": warned.level},
+        )
+    return found

@@ -6,7 +6,7 @@ overwritten. A node takes part only with a roster whose every key it has accepte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -16,6 +16,7 @@ from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.handshake import Head
+from safeborders_fed.study.roster import Roster
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Identity:
         accepted: Name to public key (64 hexadecimal digits) of every node of the roster, itself included.
         roster_hash: Hash of the roster that holds exactly those keys.
         retired: Keys that were given up; heads that this node signed with one of them still count.
+        roster: That roster, which says from when to when each key may be used; None on one machine.
     """
 
     node: str
@@ -35,6 +37,7 @@ class Identity:
     accepted: Mapping[str, str]
     roster_hash: str
     retired: tuple[str, ...] = ()
+    roster: Roster | None = None
 
     def __post_init__(self) -> None:
         if self.accepted.get(self.node) != public_hex(self.signing_key):
@@ -66,7 +69,7 @@ class Identity:
 
         Raises:
             ConfigurationError: ``no-roster`` or ``not-in-roster``.
-            RefusedError: a key of the roster has expired or is not valid yet.
+            RefusedError: its own key has expired, is not valid yet, or is not in the roster.
         """
         if accepted.roster is None:
             raise ConfigurationError(
@@ -74,5 +77,17 @@ class Identity:
                 f"node {node} has accepted no roster",
                 "have the roster sent by the coordinator accepted by two approvers",
             )
-        accepted.roster.require_current(today)
-        return cls(node, signing_key, accepted.keys(), accepted.roster.hash(), accepted.retired)
+        # Its own key only: another state's that lapsed must not stop this node, see require_current.
+        accepted.roster.require_current(today, [node])
+        return cls(
+            node, signing_key, accepted.keys(), accepted.roster.hash(), accepted.retired, accepted.roster
+        )
+
+    def require_current(self, nodes: Collection[str], today: date) -> None:
+        """Requires that the keys of these nodes may be used today.
+
+        Raises:
+            RefusedError: ``not-a-member``, ``member-not-yet-valid`` or ``member-expired``.
+        """
+        if self.roster is not None:
+            self.roster.require_current(today, nodes)

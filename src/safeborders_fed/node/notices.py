@@ -10,6 +10,7 @@ however often it is taken up. A note that is not this node's is moved aside, and
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,14 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
-from safeborders_fed.cases.snapshots import sync_directory, write_durably
-from safeborders_fed.errors import ConfigurationError, PeerError
+from safeborders_fed.errors import ConfigurationError, PeerError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.node.audit_chain import Name, Operation, Words
 from safeborders_fed.node.audit_log import AuditLog, Event
 from safeborders_fed.node.journal import now
-from safeborders_fed.study import canonical
+from safeborders_fed.study import canonical, durable
 
 DIRECTORY: Final = "notices"
 _SUFFIX: Final = ".json"
@@ -50,47 +50,69 @@ class Notice(BaseModel):
         return canonical.serialise(self.model_dump(mode="json", exclude={"signature"}))
 
 
-def record(home: Path, log_path: Path, key: Ed25519PrivateKey, node: str, event: Event) -> bool:
+def record(
+    home: Path, key: Ed25519PrivateKey, node: str, event: Event, open_log: Callable[[], AuditLog]
+) -> bool:
     """Logs what a command did: now, or when the service takes the note up. True if it is logged now.
 
+    Args:
+        home: The node's directory.
+        key: Its key.
+        node: Its name.
+        event: What was done.
+        open_log: Opens the audit log and takes up what waits for it.
+
     Raises:
-        ConfigurationError: as AuditLog, but not ``audit-log-busy``; ``notice-unwritable``.
+        ConfigurationError: as ``log_now`` and ``leave``.
     """
     leave(home, key, node, event)
+    return log_now(open_log)
+
+
+def log_now(open_log: Callable[[], AuditLog]) -> bool:
+    """Logs what waits; false if the service has the log, or the key that can write it is lost.
+
+    Raises:
+        ConfigurationError: as AuditLog.
+    """
     try:
-        with AuditLog(log_path, key, node) as log:
-            take_up(home, log, key)
+        open_log().close()
     except ConfigurationError as error:
-        if error.code != "audit-log-busy":
+        if error.code not in {"audit-log-busy", "key-file-missing"}:
             raise
         return False
     return True
 
 
-def leave(home: Path, key: Ed25519PrivateKey, node: str, event: Event) -> None:
+def leave(home: Path, key: Ed25519PrivateKey, node: str, event: Event, change: str | None = None) -> None:
     """Leaves a signed note; on return it is on the disk.
+
+    Args:
+        home: The node's directory.
+        key: Its key.
+        node: Its name.
+        event: What was done.
+        change: 32 hexadecimal digits of what is done: left again after a crash, it is logged once all the
+            same. None for something that happens each time.
 
     Raises:
         ConfigurationError: ``notice-unwritable``.
+        UsageError: ``bad-audit-entry``.
     """
-    notice = Notice(
-        id=secrets.token_hex(16),
-        at=now().isoformat(timespec="microseconds"),
-        node=node,
-        operation=event.operation,
-        who=event.who,
-        why=event.why,
-        details=dict(event.details),
-    )
+    try:
+        notice = _notice(node, event, change or secrets.token_hex(16))
+    except ValidationError as error:
+        raise UsageError(
+            "bad-audit-entry",
+            "a name or a reason is empty or too long for the audit log",
+            "give names in up to 200 and reasons in up to 2,000 characters",
+        ) from error
     signature = signing.sign(key, Purpose.NOTICE, notice.signed_part())
     content = canonical.serialise(notice.model_copy(update={"signature": signature}).model_dump(mode="json"))
     directory = home / DIRECTORY
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-        waiting = directory / f".{notice.id}.part"
-        write_durably(waiting, content)
-        waiting.rename(directory / f"{notice.at}-{notice.id}{_SUFFIX}")
-        sync_directory(directory)
+        durable.replace(directory / f"{notice.at}-{notice.id}{_SUFFIX}", content)
     except OSError as error:
         raise ConfigurationError(
             "notice-unwritable",
@@ -99,16 +121,39 @@ def leave(home: Path, key: Ed25519PrivateKey, node: str, event: Event) -> None:
         ) from error
 
 
-def take_up(home: Path, log: AuditLog, key: Ed25519PrivateKey) -> int:
+def _notice(node: str, event: Event, number: str) -> Notice:
+    return Notice(
+        id=number,
+        at=now().isoformat(timespec="microseconds"),
+        node=node,
+        operation=event.operation,
+        who=event.who,
+        why=event.why,
+        details=dict(event.details),
+    )
+
+
+def waiting(home: Path) -> bool:
+    """Whether a note waits for whoever writes the log next."""
+    return any((home / DIRECTORY).glob(f"*{_SUFFIX}"))
+
+
+def take_up(home: Path, log: AuditLog, key: Ed25519PrivateKey, before: Collection[str] = ()) -> int:
     """Logs all notes in order of their time, and removes them; how many there were.
+
+    Args:
+        home: The node's directory.
+        log: Its audit log.
+        key: Its key.
+        before: Public keys that it had before, or is to have next: a note may be signed by one of them.
 
     Raises:
         ConfigurationError: as AuditLog.append.
     """
-    public = signing.public_hex(key)
+    signers = {signing.public_hex(key), *before}
     notes = sorted((home / DIRECTORY).glob(f"*{_SUFFIX}"))
     for path in notes:
-        notice = _read(path, public)
+        notice = _read(path, signers)
         if notice is None:
             path.rename(path.with_name(path.name + _REFUSED))
             log.append(
@@ -129,11 +174,17 @@ def take_up(home: Path, log: AuditLog, key: Ed25519PrivateKey) -> int:
     return len(notes)
 
 
-def _read(path: Path, public: str) -> Notice | None:
+def _read(path: Path, signers: Collection[str]) -> Notice | None:
     try:
-        data = path.read_bytes()
-        notice = Notice.model_validate_json(data)
-        signing.verify(public, Purpose.NOTICE, notice.signed_part(), notice.signature)
-    except (OSError, ValidationError, PeerError):
+        notice = Notice.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
         return None
-    return notice
+    return notice if any(_is_signed(notice, public) for public in signers) else None
+
+
+def _is_signed(notice: Notice, public: str) -> bool:
+    try:
+        signing.verify(public, Purpose.NOTICE, notice.signed_part(), notice.signature)
+    except PeerError:
+        return False
+    return True

@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import log_records
-from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node import notices
+from safeborders_fed.node.audit_chain import Operation
+from safeborders_fed.node.audit_log import AuditLog, Event
+from safeborders_fed.node.changes import unwritable
 from safeborders_fed.study import canonical
 from safeborders_fed.study.key_files import (
     load_key,
@@ -69,26 +71,22 @@ def open_log(settings: NodeSettings) -> AuditLog:
     """The node's audit log under the key that the accepted roster names, with all waiting records in it.
 
     Raises:
-        ConfigurationError: from AuditLog and load_key; ``log-record-altered`` or ``node-unwritable``.
+        ConfigurationError: from AuditLog and load_key; ``node-unwritable``.
     """
     path = settings.signing_key_path
-    accepted = settings.accepted_keys()
-    own = accepted.keys().get(settings.country)
-    signers = {*accepted.retired, *filter(None, [own])}
-    takes_over = successor(path).exists() and public_hex(load_key(successor(path))) == own
-    if not takes_over:
-        key = load_key(path)
-        return _with_records(settings, AuditLog(settings.audit_path, key, settings.country), signers, key)
-    new = load_key(successor(path))
+    own = settings.accepted_keys().keys().get(settings.country)
+    waits = successor(path).exists()
+    if not waits or public_hex(load_key(successor(path))) != own:
+        return _opened(settings, load_key(path))
     try:
-        log = _handed_over(settings, new, signers)
+        log = _handed_over(settings, load_key(successor(path)))
         try:
             take_over(path, public_hex(load_key(path)) if path.exists() else None)
         except BaseException:
             log.close()
             raise
     except OSError as error:
-        raise log_records.unwritable(settings, error) from error
+        raise unwritable(settings, error) from error
     return log
 
 
@@ -124,20 +122,17 @@ def take_over(path: Path, old: str | None) -> None:
     sync_directory(path.parent)
 
 
-def _handed_over(settings: NodeSettings, new: Ed25519PrivateKey, signers: set[str]) -> AuditLog:
+def _handed_over(settings: NodeSettings, new: Ed25519PrivateKey) -> AuditLog:
     """The log under the new key, after the old one has signed for it, now or before a crash."""
-    path, node = settings.audit_path, settings.country
     if not settings.signing_key_path.exists():
         _move_aside(settings, new)
-        return _with_records(settings, AuditLog(path, new, node), signers, new)
-    old = load_key(settings.signing_key_path)
+        return _opened(settings, new)
     try:
-        log = AuditLog(path, old, node)
+        log = _opened(settings, load_key(settings.signing_key_path))
     except ConfigurationError as error:
         if error.code != "audit-log-altered":
             raise
-        return _with_records(settings, AuditLog(path, new, node), signers, new)
-    log = _with_records(settings, log, signers, old)
+        return _opened(settings, new)
     try:
         log.change_key(new, who=_WHO, why="the accepted roster holds this node's new key")
     except BaseException:
@@ -160,25 +155,20 @@ def _move_aside(settings: NodeSettings, new: Ed25519PrivateKey) -> None:
         return  # it is the new key's already
     digest = canonical.sha256(path.read_bytes())
     aside = path.with_name(f"{path.stem}.until-{digest[:8]}{path.suffix}")
-    log_records.leave(
-        settings,
-        new,
-        change=digest,
-        who=_WHO,
-        why="the signing key was lost; the audit log before this one lies beside it, as it was",
-        details={"file": aside.name, "sha256": digest},
-    )
+    why = "the signing key was lost; the audit log before this one lies beside it, as it was"
+    event = Event(Operation.KEY_CHANGE, _WHO, why, {"file": aside.name, "sha256": digest})
+    notices.leave(settings.home, new, settings.country, event, digest[:32])
     path.rename(aside)
     sync_directory(path.parent)
 
 
-def _with_records(
-    settings: NodeSettings, log: AuditLog, signers: set[str], key: Ed25519PrivateKey
-) -> AuditLog:
-    waiting = successor(settings.signing_key_path)
-    extra = {public_hex(key)} | ({public_hex(load_key(waiting))} if waiting.exists() else set())
+def _opened(settings: NodeSettings, key: Ed25519PrivateKey) -> AuditLog:
+    """The log under a key, with all notes in it that this node's keys of today have signed."""
+    path = settings.signing_key_path
+    signers = {public_hex(load_key(entry)) for entry in (path, successor(path)) if entry.exists()}
+    log = AuditLog(settings.audit_path, key, settings.country)
     try:
-        log_records.take_up(settings.home, log, signers | extra)
+        notices.take_up(settings.home, log, key, signers)
     except BaseException:
         log.close()
         raise

@@ -136,6 +136,11 @@ class Participant:
         """Whether a study was taken on and has not ended: its keys are in this process alone."""
         return bool(self._studies)
 
+    @property
+    def audit_log(self) -> AuditLog:
+        """The node's audit log, which this process alone may write."""
+        return self._audit_log
+
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
         for key, facts in self._ledger.outbox():
@@ -166,6 +171,7 @@ class Participant:
         """The snapshot that a study would run on, if all but people permits it. Raises as ``approve``."""
         manifest.check()
         require_roster(manifest, self._identity.roster_hash)
+        self._identity.require_current(manifest.participants, self._clock().date())
         self._policy.check(
             manifest, node=self.node, max_victims=self._store.max_victims, today=self._clock().date()
         )
@@ -228,7 +234,8 @@ class Participant:
             case Round() as request:
                 return self._contribute(request, canonical.sha256(data))
             case Join() as join:
-                return self._door.handshake(self._study(join.study, join.manifest_hash).session.join())
+                session = self._study(join.study, join.manifest_hash).session
+                return self._door.handshake(session.join(join.call))
             case Witness() as witness:
                 return self._door.handshake(self._study(witness.study).session.witness(witness))
             case Begin() as begin:

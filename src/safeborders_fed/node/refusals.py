@@ -104,12 +104,13 @@ def refuse(
 
 
 def require_enrolled(approvers: Collection[Approver], name: str, public: str) -> None:
-    """Requires that a person is enrolled here as approver with this key.
+    """Requires that a person is enrolled here as approver with this key, and that it is not revoked.
 
     Raises:
         RefusedError: ``not-an-approver``.
     """
-    if not any((known.name, known.public, known.role) == (name, public, "approver") for known in approvers):
+    wanted = (name, public, "approver")
+    if not any((known.name, known.public, known.role) == wanted and not known.revoked for known in approvers):
         raise RefusedError(
             "not-an-approver",
             f"{name} is not enrolled here as an approver with this key",

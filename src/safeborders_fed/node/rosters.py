@@ -29,8 +29,8 @@ from safeborders_fed.node.approvals import (
     approve,
     require_approvals,
 )
+from safeborders_fed.node.changes import alone, commit, unwritable
 from safeborders_fed.node.enrolment import coordinator_acceptance
-from safeborders_fed.node.log_records import commit, unwritable
 from safeborders_fed.study import canonical, durable
 from safeborders_fed.study.accepted_keys import AcceptedKeys, Change, KeyChange, check_successor
 from safeborders_fed.study.enrolment import EnrolmentBundle
@@ -161,6 +161,7 @@ def sign(settings: NodeSettings, asked: Review, *, name: str, key: Ed25519Privat
     return approvals_to_bytes(approvals)
 
 
+@alone
 def accept(settings: NodeSettings, asked: Review, approvals: Sequence[Approval], now: datetime) -> Acceptance:
     """Accepts rosters, each change of keys that needs it by two people.
 

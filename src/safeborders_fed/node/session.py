@@ -64,6 +64,8 @@ class Session:
         self._held: set[str] = set()
         self._stated: Head | None = None
         self._answered = False
+        self._call = ""
+        self._joined: Joined | None = None
         if manifest.trust == "masked":
             self._key = StudyKey.generate()
             self._offer = offer(
@@ -76,18 +78,25 @@ class Session:
                 boot_epoch=secrets.token_hex(16),
             ).to_json()
 
-    def join(self) -> Joined:
-        """Offers the study key and states the ledger's head. A fresh nonce each time, the same key."""
+    def join(self, call: str = "") -> Joined:
+        """Offers the study key and states the ledger's head.
+
+        The key is the same each time, the nonce a fresh one for each call of the coordinator.
+        """
+        if call and call == self._call and self._joined is not None:
+            return self._joined
         self._nonce = secrets.token_hex(16)
         self._answered = False
         key, node = self._identity.signing_key, self._identity.node
-        return Joined(
+        self._call = call
+        self._joined = Joined(
             study=self._manifest.id,
             node=node,
             key=self._offer,
             head=self._ledger.head().signed(key, node),
             nonce=self._nonce,
         ).signed(key)
+        return self._joined
 
     def witness(self, request: Witness) -> Testimony:
         """Says which heads of the others this node knew, and remembers the new ones.

@@ -21,13 +21,14 @@ from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.audit_log import AuditLog
-from safeborders_fed.node.desks import open_studies
+from safeborders_fed.node.desks import EnrolledNow, open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.settings_text import TEMPLATE, quoted
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
 from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
@@ -39,46 +40,6 @@ AUDIT_FILE: Final = "audit.jsonl"
 ROSTER_FILE: Final = "accepted-keys.json"
 APPROVERS_FILE: Final = "approvers.json"
 ENROLMENT_FILE: Final = "coordinator.json"
-_TEMPLATE: Final = """\
-# Settings of one node. Keep this file with the node; it holds no secret.
-
-# The member state whose case data this node serves (ISO 3166-1 alpha-2).
-country = "{country}"
-
-# The file with the node's secrets: outside this directory, readable by the node's user only (mode 600).
-# Back it up apart from the data: without it the case store cannot be opened by anybody.
-key_file = {key_file}
-
-# The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
-signing_key_file = {signing_key_file}
-
-# The file with the key that opens the way to the coordinator. Outside this directory, mode 600.
-transport_key_file = {transport_key_file}
-
-# The directory of the encrypted case store, relative to this file.
-store = "store"
-
-# Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
-# telephone, and how many of them must have signed a model before it is used here. Without a key none is,
-# and no study is shown here either: a study is offered under the signature of one of them.
-# operator_keys = ["..."]
-# operator_signatures = 1
-
-# What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
-# [policy]
-# analyses = ["logistic", "trends"]
-# columns = ["age_band", "sex", "registration_date", "forms_of_exploitation", "trafficking_status"]
-# epsilon_per_study = 1.0
-# epsilon_per_year = 2.0
-# epsilon_lifetime = 8.0
-# delta = 1e-6
-# minimum_participants = 5
-
-# How much of the machine one message of the coordinator may take.
-# [limits]
-# memory_mib = 4096
-# seconds_per_message = 900.0
-"""
 
 
 def _state(country: str) -> str:
@@ -202,7 +163,7 @@ class NodeSettings(BaseModel):
         accepted = self.accepted_keys()
         if accepted.roster is None:
             self._document(ROSTER_FILE, "no-roster", "an accepted roster")
-        approvers = self.approvers()
+        self.approvers()  # without any, the node does not start
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
             key = load_key(self.signing_key_path)
@@ -211,7 +172,7 @@ class NodeSettings(BaseModel):
                 store=self.open_store(),
                 ledger=self.open_ledger(),
                 policy=self.policy,
-                approvers=approvers,
+                approvers=EnrolledNow(self),
                 audit_log=audit_log,
                 studies=open_studies(self),
             )
@@ -310,11 +271,6 @@ def check_outside(key_file: Path, home: Path) -> None:
         )
 
 
-def _quoted(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
     """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
 
@@ -343,11 +299,11 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         transport_key_file = key_file.with_name(f"{key_file.name}.transport")
         save_transport_key(new_transport_key(), transport_key_file)
         CaseStore.create(home / "store", keys, max_victims)
-        text = _TEMPLATE.format(
+        text = TEMPLATE.format(
             country=country,
-            key_file=_quoted(key_file),
-            signing_key_file=_quoted(signing_key_file),
-            transport_key_file=_quoted(transport_key_file),
+            key_file=quoted(key_file),
+            signing_key_file=quoted(signing_key_file),
+            transport_key_file=quoted(transport_key_file),
         )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)

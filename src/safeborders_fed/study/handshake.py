@@ -64,11 +64,17 @@ class Head(BaseModel):
 
 
 class Join(HeaderMessage):
-    """The coordinator asks a node to join a study."""
+    """The coordinator asks a node to join a study.
+
+    Attributes:
+        call: Random for each time it is asked: a message that arrives twice is answered twice with the same,
+            where a further call gets a fresh nonce. Empty: always a further call.
+    """
 
     type: Literal["join"] = "join"
     study: Name
     manifest_hash: Hash
+    call: Annotated[str, Limit(pattern=r"^([0-9a-f]{32})?$")] = ""
 
 
 class Joined(HeaderMessage):

@@ -113,13 +113,16 @@ def write_key(pem: bytes, path: Path) -> None:
 
 
 def located(path: Path) -> Path:
-    """Where a key file is for this process: systemd's credential of its name, or the file itself.
+    """Where a key file is for this process: at its path, or else systemd's credential of its name.
 
-    So the same settings serve the service, to which systemd hands keys that its user cannot read on the
-    disk, and an administrator's commands.
+    So the same settings serve a service whose user cannot read the files on the disk, and an
+    administrator's commands. Only at its path is a key renewed.
     """
     directory = credentials_directory()
-    return directory / path.name if directory and (directory / path.name).exists() else path
+    if directory is None or os.access(path, os.R_OK):
+        return path
+    handed = directory / path.name
+    return handed if handed.exists() else path
 
 
 def read_key(path: Path) -> bytes:

@@ -82,11 +82,12 @@ def add_up(vectors: Sequence[NDArray[np.uint64]]) -> NDArray[np.int64]:
 def is_plausible(manifest: Manifest, stage: Stage, total: NDArray[np.int64], participants: int) -> bool:
     """Whether so many honest nodes can have made a sum.
 
-    Masks that did not cancel leave numbers all over 64 bits; honest sums and noise stay far below.
+    Masks that did not cancel leave numbers all over 64 bits. An honest sum has at most the norm of so many
+    victims at the bound; the noise exceeds ``sigma (sqrt(d) + 20)`` with probability below exp(-200).
     """
-    largest = participants * manifest.max_victims * stage.bound
-    largest += math.ceil(20 * manifest.noise(stage.name, participants))
-    return not bool(((total > largest) | (total < -largest)).any())
+    honest = participants * manifest.max_victims * stage.bound
+    noise = manifest.noise(stage.name, participants) * (math.sqrt(total.size) + 20)
+    return float(np.linalg.norm(total.astype(np.float64))) <= (honest + noise) * (1 + 1e-9)
 
 
 def implausible(manifest: Manifest, stage: Stage) -> PeerError:

@@ -25,7 +25,7 @@ PROTOCOL: Final = 1
 """Raised whenever an existing message, hash or signature changes. It stands in the magic, as one digit."""
 MINOR: int = 0
 """Raised whenever a kind of message, or a word in a fixed list, is added. Nothing else changes with it."""
-_SUPPORTED_DIFFERENCE: Final = 1
+SUPPORTED_DIFFERENCE: Final = 1
 _MAGIC: Final = b"SBF"
 _VERSION: Final = struct.Struct("<3scH")
 _LENGTH: Final = struct.Struct("<I")
@@ -71,7 +71,7 @@ def version_of(data: bytes) -> tuple[int, int]:
 
 def _require_version(theirs: tuple[int, int]) -> None:
     ours = (PROTOCOL, MINOR)
-    if theirs[0] == PROTOCOL and abs(theirs[1] - MINOR) <= _SUPPORTED_DIFFERENCE:
+    if theirs[0] == PROTOCOL and abs(theirs[1] - MINOR) <= SUPPORTED_DIFFERENCE:
         return
     side = "this side" if theirs > ours else "the other side"
     raise PeerError(

@@ -15,12 +15,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from safeborders_fed.coordinator.enrolment import members
+from safeborders_fed.coordinator.enrolment import expiries, transport_keys
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles, studies
 from safeborders_fed.errors import UsageError
+from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
 from safeborders_fed.transport.runner import Runner
 from safeborders_fed.transport.service_log import log_to_stderr
@@ -46,6 +47,7 @@ class CoordinatorService:
     tell: Callable[[str], None]
     _last: str = field(default="", init=False)
     _registered: dict[str, tuple[str, ...]] | None = field(default=None, init=False)
+    _warned: date | None = field(default=None, init=False)
     _begun: dict[str, list[float]] = field(default_factory=dict, init=False)
 
     @property
@@ -102,12 +104,21 @@ class CoordinatorService:
 
     def _register(self, settings: SuperLinkSettings) -> None:
         """Makes SuperLink know the nodes that are enrolled now."""
-        keys = transport_keys(self.home, datetime.now(UTC).date())
+        keys = self._keys()
         if keys != self._registered:
             control.register(settings, keys)
             self._registered = keys
             LOG.info("nodes that may connect: %s", ", ".join(keys) or "none")
             write_json(self.directory / EXECUTOR_FILE, {"nodes": sorted(keys), "pid": os.getpid()})
+
+    def _keys(self) -> dict[str, tuple[str, ...]]:
+        """Node to its transport keys that open the way today, the newest last. Says daily what ends soon."""
+        today = datetime.now(UTC).date()
+        if today != self._warned:
+            self._warned = today
+            for entry in warnings(expiries(self.home), today):
+                LOG.warning("%s; %s", entry.text, entry.expiry.fix)
+        return {node: tuple(reversed(keys)) for node, keys in transport_keys(self.home, today).items()}
 
     def _take_up(self, settings: SuperLinkSettings) -> None:
         """Begins again with studies that are under way in nobody's hands, each a few times."""
@@ -134,12 +145,3 @@ def _is_left(files: StudyFiles) -> bool:
     """Whether a study is running and no process is at it. One that stopped with an error waits for people."""
     state = files.state()
     return state.state == "running" and state.error is None and not files.is_held()
-
-
-def transport_keys(home: CoordinatorHome, today: date) -> dict[str, tuple[str, ...]]:
-    """Node to its transport keys that may be used on a day (OpenSSH text), the newest last."""
-    return {
-        node: tuple(reversed(member.transport_on(today)))
-        for node, member in members(home).items()
-        if member.revoked is None
-    }

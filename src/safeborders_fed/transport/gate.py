@@ -11,6 +11,8 @@ Guarantees:
 - A body of more than ``LARGEST_BODY`` bytes is refused before more of it is read; connections are bounded.
 - TLS 1.3 only. A renewed certificate is taken up without a restart, and connections that stand are kept.
 - While SuperLink is away it answers 503, upon which nodes try again.
+- It says what time it has, by which nodes check their clocks. Its versions it says only where SuperLink has
+  accepted a node's signature.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from typing import Any, Final
 
 import httpcore
 import uvicorn
+
+from safeborders_fed.study.machine import versions
+from safeborders_fed.transport.network_findings import versions_header
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -59,6 +64,9 @@ _PASSED_ON: Final = frozenset(
     }
 )
 _ANSWERED: Final = frozenset({b"content-type", b"flwr-version-incompatibility-message"})
+VERSIONS: Final = "safeborders-versions"
+"""Header of the answer to a node's heartbeat."""
+_HEARTBEAT: Final = b"/v1/fleet/send-node-heartbeat"
 _SECONDS_BETWEEN_LOOKS: Final = 5.0
 
 _Message = MutableMapping[str, Any]
@@ -101,6 +109,7 @@ class Gate:
             ssl_context=context, max_connections=64, keepalive_expiry=60.0, retries=1
         )
         self._origin = f"https://127.0.0.1:{settings.superlink_port}".encode()
+        self._versions = (VERSIONS.encode("ascii"), versions_header(versions()).encode("ascii"))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Answers one request."""
@@ -132,6 +141,8 @@ class Gate:
             LOG.warning("SuperLink does not answer: %s", type(error).__name__)
             return 503, [], b""
         answered = [(name, value) for name, value in reply.headers if name.lower() in _ANSWERED]
+        if path == _HEARTBEAT and reply.status == 200:
+            answered.append(self._versions)
         return reply.status, answered, reply.content
 
     async def close(self) -> None:
@@ -224,7 +235,7 @@ def serve(settings: GateSettings) -> None:
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=75,
         server_header=False,
-        date_header=False,
+        date_header=True,
     )
     config.load()
     context = server_context(settings.certificate, settings.key)

@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.node import notices
+from safeborders_fed.node.expiries import log_warnings
+from safeborders_fed.node.journal import now
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
 from safeborders_fed.study.key_files import load_transport_key
 from safeborders_fed.transport import executor, fleet
@@ -34,10 +37,10 @@ from safeborders_fed.transport.supervisor import Supervisor
 LOG: Final = logging.getLogger(__name__)
 SOCKET_FILE: Final = "executor.sock"
 _ENROLMENT_FILE: Final = "coordinator.json"
-_FLOWER_FILE: Final = "flower-node"
+FLOWER_FILE: Final = "flower-node"
 _SECONDS_OF_SILENCE: Final = 600.0
 _SECONDS_BETWEEN_ENDINGS: Final = 600
-_WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE)
+_WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE, _ENROLMENT_FILE)
 
 
 @dataclass
@@ -98,10 +101,18 @@ class NodeService:
         participant = settings.open_participant()
         self._note(EXECUTOR_FILE, "ready", "the cases, the ledger and the audit log are open")
 
+        warned = ""
+
         def idle(seconds: float) -> bool:
+            nonlocal warned
+            today = now().date()
+            if warned != today.isoformat():  # at the start, and once a day
+                warned = today.isoformat()
+                for entry in log_warnings(settings, participant.audit_log, today):
+                    LOG.warning("%s; %s", entry.text, entry.expiry.fix)
             if int(seconds) % _SECONDS_BETWEEN_ENDINGS < executor.BEAT_SECONDS:
                 participant.end_expired()
-            changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp
+            changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp or notices.waiting(self.home)
             if changed and (not participant.is_busy or seconds > _SECONDS_OF_SILENCE):
                 LOG.info("settings, keys or approvers changed: they are read again")
                 return True
@@ -119,7 +130,7 @@ class NodeService:
             address=enrolment.address,
             ca_certificate=enrolment.ca_certificate.encode("ascii"),
             key=load_transport_key(settings.transport_key_path),
-            state=self.directory / _FLOWER_FILE,
+            state=self.directory / FLOWER_FILE,
             bundles=frozenset(settings.limits.bundles),
         )
         client = executor.ExecutorClient(

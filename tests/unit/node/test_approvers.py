@@ -12,6 +12,7 @@ from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import create_approver_key, load_approver_key, require_approvals
 from safeborders_fed.node.approvers import add, can_approve, enrolled, revoke
 from safeborders_fed.node.audit_chain import verify
+from safeborders_fed.node.changes import alone
 from safeborders_fed.node.rosters import accept, review
 from safeborders_fed.node.settings import NodeSettings, create_node
 from safeborders_fed.study.key_files import load_key
@@ -49,7 +50,7 @@ def test_people_are_enrolled_and_the_log_says_by_whom(settings: NodeSettings) ->
     log = settings.audit_path.read_text(encoding="utf-8")
     assert "auditor Dora enrolled" in log
     assert log.count('"who":"IT"') == 4
-    assert not list((settings.home / "log-waiting").iterdir())
+    assert not list((settings.home / "notices").iterdir())
 
 
 def test_nobody_and_no_key_is_enrolled_twice(settings: NodeSettings) -> None:
@@ -118,3 +119,12 @@ def test_when_two_can_approve_it_says_that_nobody_may_be_away(settings: NodeSett
         for name in ("Anna", "Boris", "Vera")
     ]
     assert [change.warning is None for change in done] == [False, False, True]
+
+
+def test_two_commands_never_change_the_list_at_once(settings: NodeSettings) -> None:
+    @alone
+    def other(settings: NodeSettings) -> str:
+        return code_of(enrol, settings, "Anna", fresh())
+
+    assert other(settings) == "node-busy"
+    assert enrol(settings, "Anna", fresh()) == 1

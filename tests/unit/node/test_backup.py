@@ -19,7 +19,7 @@ from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, DataError, RefusedError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import restoring
+from safeborders_fed.node import notices, restoring
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
 from safeborders_fed.node.audit_chain import Operation, verify
@@ -226,7 +226,10 @@ def test_a_backup_of_a_running_node_misses_no_charge(home: Path, tmp_path: Path)
         stop.set()
         service.join()
     assert not logged, "the service had the log"
-    assert len(list((home / "notices").iterdir())) == 1
+    assert notices.waiting(home)
+    settings.open_audit_log().close()
+    assert not notices.waiting(home)
+    assert '"why":"backup of the node"' in settings.audit_path.read_text(encoding="utf-8")
     restore(tmp_path / "b.tar", tmp_path / "new", "user y")
     restored = NodeSettings.load(tmp_path / "new")
     with closing(restored.open_ledger()) as ledger:
@@ -315,7 +318,7 @@ def test_a_backup_that_another_key_signed_is_refused(
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
     monkeypatch.setattr("safeborders_fed.node.backup.load_key", lambda _: stranger)
-    monkeypatch.setattr("safeborders_fed.node.backup.record", lambda *_: True)
+    monkeypatch.setattr("safeborders_fed.node.backup._leave_record", lambda *_: None)
     back_up(NodeSettings.load(home), tmp_path / "b.tar", "user x")
     with pytest.raises(ConfigurationError, match="backup-of-another-key"):
         restore(tmp_path / "b.tar", tmp_path / "new", "user y")
@@ -396,7 +399,8 @@ def test_a_killed_backup_leaves_none_and_the_next_one_works(
     out = tmp_path / "b.tar"
     _killed(lambda: back_up(NodeSettings.load(home), out, "user x"), target, name, call)
     assert not out.exists()
-    assert {name: data for name, data in tree(home).items() if "ledger.sqlite-" not in name} == before
+    after = {name for name, data in tree(home).items() if before.get(name) != data}
+    assert all(name.startswith(("ledger.sqlite-", "notices/")) for name in after), "what it was asked for"
     back_up(NodeSettings.load(home), out, "user x")
     restore(out, tmp_path / "new", "user y")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".b.tar")]

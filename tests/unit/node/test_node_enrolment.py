@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
 from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.enrolment import accept_bundle, renew, write_request
-from safeborders_fed.node.expiries import expiries
+from safeborders_fed.node.expiries import expiries, log_warnings
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.rosters import accept, review, sign
 from safeborders_fed.study import durable
@@ -245,18 +245,16 @@ def test_while_a_service_holds_the_log_the_entry_waits_for_it(site: Site) -> Non
     verify(settings.audit_path, publics(site))
 
 
-def test_a_waiting_record_that_was_altered_is_not_logged(site: Site) -> None:
+def test_a_waiting_note_that_was_altered_is_logged_as_such(site: Site) -> None:
     settings = site.node("BG")
     site.enrol("GR")
     with settings.open_audit_log():
         site.accept("BG", 3)
-    (waiting,) = (settings.home / "log-waiting").glob("*.json")
-    kept = waiting.read_bytes()
-    for data in (kept.replace(b"Anna", b"Eve?"), b"{}", kept.replace(b"BG", b"FI")):
-        waiting.write_bytes(data)
-        assert code_of(settings.open_audit_log) == "log-record-altered"
-    waiting.write_bytes(kept)
+    (waiting,) = (settings.home / "notices").glob("*.json")
+    waiting.write_bytes(waiting.read_bytes().replace(b"Anna", b"Eve?"))
     settings.open_audit_log().close()
+    assert "Eve?" not in site.log("BG")
+    assert "is not signed by this node" in site.log("BG")
 
 
 @pytest.mark.parametrize("crash_at", range(1, 5))
@@ -403,5 +401,42 @@ def test_a_damaged_bundle_is_named(site: Site) -> None:
     path = settings.home / "coordinator.json"
     path.write_bytes(path.read_bytes().replace(b"localhost:9443", b"elsewhere:9443"))
     assert code_of(settings.enrolment) == "bad-enrolment"
-    shutil.rmtree(settings.home / "log-waiting")
-    settings.open_audit_log().close()
+
+
+def test_the_log_says_once_at_each_threshold_what_ends(site: Site) -> None:
+    settings = site.node("BG")
+    with settings.open_audit_log() as log:
+        for day in range(290, 380):
+            log_warnings(settings, log, later(day).date())
+    text = site.log("BG")
+    assert text.count('"operation":"expiry"') == 8
+    assert text.count("the key of FI ends in 30 days") == 1
+    assert text.count("the key of FI ended on") == 1
+
+
+POLICY = """
+[policy]
+analyses = ["trends"]
+columns = ["sex"]
+epsilon_per_study = 1.0
+epsilon_per_year = 2.0
+epsilon_lifetime = 8.0
+delta = 1e-6
+minimum_participants = 2
+"""
+
+
+def test_an_enrolled_node_takes_part_before_and_after_its_key_was_renewed(site: Site) -> None:
+    with (site.directory / "BG" / "node.toml").open("a", encoding="utf-8") as file:
+        file.write(POLICY)
+    first = site.node("BG").open_participant()
+    assert first.node == "BG"
+    first._audit_log.close()
+    written = renew(site.node("BG"), NOW + timedelta(minutes=1))
+    enrol(site.home, written.request, site.terms(), NOW + timedelta(minutes=1))
+    with site.node("BG").open_audit_log():  # a service runs
+        site.accept("BG", 3)
+    second = site.node("BG").open_participant()
+    assert public_hex(second._identity.signing_key) == written.request.public
+    assert len(second._identity.retired) == 1
+    second._audit_log.close()

@@ -7,7 +7,14 @@ from audit_samples import KEY, NEXT_KEY, PUBLIC, open_log
 
 from safeborders_fed.node import notices
 from safeborders_fed.node.audit_chain import Operation, verify
-from safeborders_fed.node.audit_log import Event
+from safeborders_fed.node.audit_log import AuditLog, Event
+
+
+def taken_up(directory: Path) -> AuditLog:
+    log = open_log(directory / "audit.jsonl")
+    notices.take_up(directory, log, KEY)
+    return log
+
 
 EVENT = Event(Operation.EXPORT, "user jan", "backup of the node", {"file": "b.tar"})
 
@@ -18,7 +25,7 @@ def logged(log: Path) -> list[dict[str, object]]:
 
 def test_with_nobody_at_the_log_it_is_logged_at_once(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
-    assert notices.record(tmp_path, log, KEY, "PL", EVENT)
+    assert notices.record(tmp_path, KEY, "PL", EVENT, lambda: taken_up(tmp_path))
     (entry,) = logged(log)
     assert (entry["operation"], entry["who"], entry["why"]) == ("export", "user jan", "backup of the node")
     assert list((tmp_path / "notices").iterdir()) == []
@@ -28,7 +35,7 @@ def test_with_nobody_at_the_log_it_is_logged_at_once(tmp_path: Path) -> None:
 def test_a_busy_log_is_left_alone_and_its_writer_takes_the_note_up(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with open_log(path) as log:
-        assert not notices.record(tmp_path, path, KEY, "PL", EVENT)
+        assert not notices.record(tmp_path, KEY, "PL", EVENT, lambda: taken_up(tmp_path))
         assert logged(path) == []
         assert notices.take_up(tmp_path, log, KEY) == 1
         assert notices.take_up(tmp_path, log, KEY) == 0

@@ -95,14 +95,16 @@ def test_a_service_takes_the_credential_of_the_key_files_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_disk, handed = tmp_path / "etc" / "node.key.signing", tmp_path / "credentials"
-    on_disk.parent.mkdir()
     handed.mkdir()
-    save_key(Ed25519PrivateKey.generate(), on_disk)
-    assert located(on_disk) == on_disk
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert located(on_disk) == on_disk, "it is not there, but that is where it belongs"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
-    assert located(on_disk) == on_disk, "there is none of that name"
-    (handed / on_disk.name).write_bytes(on_disk.read_bytes())
+    assert located(on_disk) == on_disk
+    save_key(Ed25519PrivateKey.generate(), handed / on_disk.name)
     assert located(on_disk) == handed / on_disk.name
+    on_disk.parent.mkdir()
+    save_key(Ed25519PrivateKey.generate(), on_disk)
+    assert located(on_disk) == on_disk, "whoever can read the file uses it, and can renew it"
 
 
 @pytest.mark.parametrize(("mode", "accepted"), [(0o400, True), (0o440, True), (0o460, False), (0o444, False)])

@@ -1,14 +1,19 @@
 """The installer refuses before it changes anything. That it installs is shown end to end."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from bundle_samples import FINGERPRINT, INSTALLER, small_bundle
 
 import bundle
+from federation_of import ROOT
 
+SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+AS_NODE = ROOT / "node" / "as-node.sh"
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
@@ -130,6 +135,6 @@ def test_help_names_every_option() -> None:
         assert option in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-def test_the_script_passes_shellcheck() -> None:
-    subprocess.run(["shellcheck", INSTALLER], check=True)
+@pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
+def test_the_scripts_pass_shellcheck() -> None:
+    subprocess.run([str(SHELLCHECK), INSTALLER, AS_NODE], check=True)

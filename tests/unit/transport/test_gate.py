@@ -11,6 +11,7 @@ import httpcore
 import pytest
 
 from certificates import authority
+from safeborders_fed.study import wire
 from safeborders_fed.transport import gate
 from safeborders_fed.transport.gate import FLEET, LARGEST_BODY, Gate, GateSettings
 
@@ -164,3 +165,25 @@ def test_nodes_are_told_to_try_again_while_superlink_is_away(
 ) -> None:
     made[1].error = error
     assert ask(made[0], "/v1/fleet/pull-messages") == (503, {b"content-length": b"0"}, b"")
+
+
+def test_versions_are_told_to_nodes_whose_signature_was_accepted_only(
+    made: tuple[Gate, Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, upstream = made
+    heartbeat = "/v1/fleet/send-node-heartbeat"
+    _, headers, _ = ask(built, heartbeat)
+    told = headers[gate.VERSIONS.encode()].decode()
+    assert f"protocol={wire.PROTOCOL}.{wire.MINOR}" in told.split()
+    assert gate.VERSIONS.encode() not in ask(built, "/v1/fleet/pull-messages")[1]
+    assert gate.VERSIONS.encode() not in ask(built, "/")[1]
+
+    async def refused(*_: object, **__: object) -> httpcore.Response:
+        response = httpcore.Response(401, content=b"")
+        response.read()
+        return response
+
+    monkeypatch.setattr(upstream, "request", refused)
+    status, headers, _ = ask(built, heartbeat)
+    assert status == 401
+    assert gate.VERSIONS.encode() not in headers

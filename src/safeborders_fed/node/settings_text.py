@@ -1,0 +1,53 @@
+"""The text of a new node's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+TEMPLATE: Final = """\
+# Settings of one node. Keep this file with the node; it holds no secret.
+
+# The member state whose case data this node serves (ISO 3166-1 alpha-2).
+country = "{country}"
+
+# The file with the node's secrets: outside this directory, readable by the node's user only (mode 600).
+# Back it up apart from the data: without it the case store cannot be opened by anybody.
+key_file = {key_file}
+
+# The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
+signing_key_file = {signing_key_file}
+
+# The file with the key that opens the way to the coordinator. Outside this directory, mode 600.
+transport_key_file = {transport_key_file}
+
+# The directory of the encrypted case store, relative to this file.
+store = "store"
+
+# Public keys (64 hexadecimal digits) of the coordinator's operators, compared with them in person or by
+# telephone, and how many of them must have signed a model before it is used here. Without a key none is.
+# Studies are shown under the signature of one of them, or, without a key, of the bundle's operators.
+# operator_keys = ["..."]
+# operator_signatures = 1
+
+# What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
+# [policy]
+# analyses = ["logistic", "trends"]
+# columns = ["age_band", "sex", "registration_date", "forms_of_exploitation", "trafficking_status"]
+# epsilon_per_study = 1.0
+# epsilon_per_year = 2.0
+# epsilon_lifetime = 8.0
+# delta = 1e-6
+# minimum_participants = 5
+
+# How much of the machine one message of the coordinator may take.
+# [limits]
+# memory_mib = 4096
+# seconds_per_message = 900.0
+"""
+
+
+def quoted(path: Path) -> str:
+    """A path as TOML writes it."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
