@@ -311,7 +311,6 @@ class Link:
                     node=self._node,
                     messages_list=[message_to_proto(bare)],
                     message_object_trees=[tree],
-                    clientapp_runtime_list=[0.0],
                 ),
             )
             for identifier in response.objects_to_push:
@@ -368,8 +367,8 @@ def _explain(error: Exception) -> str:
             401: "the coordinator does not know this node's transport key (not enrolled yet, or revoked), or "
             "this machine's clock is off: run `safeborders node doctor`",
             404: "the address is not that of a coordinator's gate: compare it with the enrolment bundle",
-            412: "the coordinator does not know this node's transport key: not enrolled yet, or revoked; if it "
-            "is neither, run `safeborders node doctor`",
+            412: "the coordinator does not know this node's transport key: not enrolled yet, or revoked; if "
+            "neither, run `safeborders node doctor`",
             503: "the coordinator is starting or stopped; trying again",
         }
         if status >= 500 or status not in known:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -88,6 +89,8 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
             family = [_Child(name, run) for name, run in self.children.items()]
+            gc.collect()
+            gc.freeze()  # a collection would write to every object, and so copy what the children share
             try:
                 return self._keep(family)
             finally:
