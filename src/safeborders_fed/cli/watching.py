@@ -15,23 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from safeborders_fed.cli import output
-from safeborders_fed.errors import (
-    ConfigurationError,
-    DataError,
-    DefectError,
-    PeerError,
-    RefusedError,
-    UsageError,
-)
+from safeborders_fed.errors import rebuilt
 
 if TYPE_CHECKING:
     from safeborders_fed.coordinator.study_files import StudyFiles
 
 _INTERRUPTED: Final = 130
-_ERRORS: Final = {
-    kind.exit_code: kind
-    for kind in (UsageError, DataError, ConfigurationError, RefusedError, PeerError, DefectError)
-}
 
 
 def watch(files: StudyFiles, *, after: int | None, as_json: bool) -> None:
@@ -53,8 +42,7 @@ def watch(files: StudyFiles, *, after: int | None, as_json: bool) -> None:
         output.message(f"The run goes on. Look again with: safeborders coordinator study watch {files.study}")
         raise typer.Exit(_INTERRUPTED) from None
     if last["kind"] == "error":
-        kind = _ERRORS.get(last["exit_code"], PeerError)
-        raise kind(last["code"], last["cause"], last["fix"])
+        raise rebuilt(last["exit_code"], last["code"], last["cause"], last["fix"])
     output.result({"summary": last}, _summary(last), as_json=as_json)
 
 
