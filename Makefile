@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help demo test test-all lint types contracts bench bundle clean $(addprefix bench-,$(BENCHES))
+.PHONY: help demo federation test test-all lint types contracts bench bundle clean $(addprefix bench-,$(BENCHES))
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Run a whole federation on this machine; report in demo/report.html
 	rm -rf demo
 	$(BIN)/safeborders demo --out demo
+
+federation: $(READY) ## Run a federation of nine machines' processes over TLS on loopback, and say what it takes
+	$(BIN)/python tests/end_to_end/measure.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -39,6 +39,14 @@ EIGHT = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
 PASSPHRASE = "made up for a test only"  # noqa: S105 - it guards nothing
 OPERATOR = "Olga Operator"
 PEOPLE = ("Ana First", "Bo Second")
+FEATURES = (
+    "sex",
+    "age_band",
+    "citizenship",
+    "country_of_recruitment",
+    "recruiter_relationship",
+    "means_of_control",
+)
 POLICY = """
 [policy]
 analyses = ["logistic", "trends", "typology"]
@@ -174,15 +182,18 @@ class Machine:
 
     def processes(self) -> list[int]:
         """Numbers of all its processes."""
-        return [] if self.process is None else _family(self.process.pid)
+        return [] if self.process is None else family(self.process.pid)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """A process, and all that it and its children started."""
+    children: list[str] = []
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += (thread / "children").read_text(encoding="ascii").split()
     except OSError:
         return []
-    return [pid, *(found for child in children for found in _family(int(child)))]
+    return [pid, *(found for child in children for found in family(int(child)))]
 
 
 def memory(pids: list[int]) -> float:
@@ -197,12 +208,12 @@ def memory(pids: list[int]) -> float:
 
 
 def cpu(pids: list[int]) -> float:
-    """CPU seconds that processes have used."""
+    """CPU seconds that processes have used, and children of theirs that have ended."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
+            total += sum(int(fields[at]) for at in (11, 12, 13, 14))
     return total / os.sysconf("SC_CLK_TCK")
 
 
@@ -337,18 +348,17 @@ class Loopback:
             machine.stop()
 
     def draft(
-        self, study: str, *, rounds: int = 20, retries: int = 4, tick: float = 0.25, epsilon: float = 2.0
+        self,
+        study: str,
+        *,
+        rounds: int = 20,
+        retries: int = 4,
+        tick: float = 0.25,
+        epsilon: float = 2.0,
+        features: tuple[str, ...] = FEATURES,
     ) -> str:
         """Drafts a detection study; its hash."""
         parameters = self.root / f"{study}.toml"
-        features = (
-            "sex",
-            "age_band",
-            "citizenship",
-            "country_of_recruitment",
-            "recruiter_relationship",
-            "means_of_control",
-        )
         parameters.write_text(
             f'target = "actual_victim"\nfeatures = {json.dumps(features)}\nrounds = {rounds}\n',
             encoding="utf-8",

@@ -36,6 +36,7 @@ def check(results: list[Result]) -> None:
     assert outcomes["too-few-nodes"]
     assert sum(result.runs > 1 for result in results) > len(results) / 10
     assert happened["coordinator"]
+    assert sum(result.returned for result in results) > len(results) / 20
     trace = "\n".join(line for result in results for line in result.trace)
     for fault in (
         "before commit", "after commit", "before a file is synced", "after the directory is synced",

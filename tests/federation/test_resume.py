@@ -230,6 +230,20 @@ def test_a_study_runs_once_at_a_time(tmp_path: Path, nodes: dict[str, Participan
     assert run(carrier, history).attempts == ROUNDS
 
 
+@pytest.mark.parametrize("error", [MemoryError, OSError])
+def test_a_failure_of_the_machine_does_not_end_the_study(
+    tmp_path: Path, nodes: dict[str, Participant], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(*_: object) -> object:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(MASKED.build_analysis()), "advance", broken)
+        with pytest.raises(error):
+            run(Carrier(nodes), tmp_path / "history")
+    assert run(Carrier(nodes), tmp_path / "history").attempts == ROUNDS
+
+
 def test_a_failure_of_the_analysis_ends_the_study_for_good(
     tmp_path: Path, nodes: dict[str, Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,6 +320,8 @@ class StudyRun:
         except SafeBordersError as error:
             self._end(End.of(error))
             raise
+        except (MemoryError, OSError):
+            raise  # of this machine, not of the study: it may be resumed
         except Exception as error:
             broken = defect(self._manifest, error)
             self._end(End.of(broken))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -25,8 +25,6 @@ from pydantic import Field as Limit
 from safeborders_fed.analyses.base import UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
 from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.masking import keys
-from safeborders_fed.masking.signing import verify
 from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Caps, Ledger
@@ -34,7 +32,6 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.simulation.ceremony import Ceremony, hold
-from safeborders_fed.study import handshake, messages
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
 
@@ -123,6 +120,13 @@ class Counting(Analysis[CountingParameters, NDArray[np.int64], tuple[NDArray[np.
         return Release(self.name, {}, {"sums": np.stack(state)})
 
 
+@cache
+def table() -> pa.Table:
+    """Two victims, the same at every node."""
+    days = np.array(["2024-01-01", "2024-02-01"], "datetime64[D]")
+    return pa.table({"victim": ["v1", "v2"], "case": ["c1", "c2"], "registration_date": pa.array(days)})
+
+
 class _Cases(CaseStore):
     """What a participant needs of a case store, in memory."""
 
@@ -134,13 +138,7 @@ class _Cases(CaseStore):
 
     def cases(self, snapshot: str | None = None) -> pa.Table:
         del snapshot
-        return pa.table(
-            {
-                "victim": ["v1", "v2"],
-                "case": ["c1", "c2"],
-                "registration_date": pa.array(np.array(["2024-01-01", "2024-02-01"], "datetime64[D]")),
-            }
-        )
+        return table()
 
 
 @dataclass(frozen=True)
@@ -204,17 +202,9 @@ def audit_file(directory: Path, node: str) -> Path:
 
 
 @contextmanager
-def known() -> Iterator[None]:
-    """The analysis is known; what is pure and costly is computed once.
-
-    Manifests are checked when they are drafted, and a signature verifies at every node alike.
-    """
-    remembered = lru_cache(maxsize=4096)(verify)
-    with ExitStack() as patches:
-        patches.enter_context(mock.patch.dict(ANALYSES, {Counting.name: Counting}))
-        patches.enter_context(mock.patch.object(Manifest, "check"))
-        for module in (handshake, keys, messages):
-            patches.enter_context(mock.patch.object(module, "verify", remembered))
+def with_counting() -> Iterator[None]:
+    """The registry knows the analysis."""
+    with mock.patch.dict(ANALYSES, {Counting.name: Counting}):
         yield
 
 
@@ -224,7 +214,7 @@ def prepared(trust: str, count: int, rounds: int) -> Prepared:
     nodes = _NAMES[:count]
     ceremony = hold(nodes)
     epoch = datetime.now(UTC) + timedelta(seconds=1)
-    with mock.patch.dict(ANALYSES, {Counting.name: Counting}):
+    with with_counting():
         manifest = draft(_wish(trust, rounds, ceremony, epoch))
     policy = Policy(
         analyses=frozenset({Counting.name}),
@@ -238,7 +228,7 @@ def prepared(trust: str, count: int, rounds: int) -> Prepared:
     approvals = {node: ceremony.approvals(node, manifest) for node in nodes}
     empty = Prepared(manifest, ceremony, approvals, policy, _CAPS, {}, epoch)
     files = {}
-    with tempfile.TemporaryDirectory() as name, known():
+    with tempfile.TemporaryDirectory() as name, with_counting():
         directory = Path(name)
         for node in nodes:
             participant, ledger, log = empty.open(node, directory, {"clock": lambda: epoch})

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -28,11 +29,13 @@ from safeborders_fed.coordinator.rounds import Outcome, StudyRun
 from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.simulation import fault_invariants as invariants
+from safeborders_fed.simulation import fault_shortcuts as shortcuts
 from safeborders_fed.simulation.fault_invariants import BrokenInvariantError
 from safeborders_fed.simulation.fault_network import SimulatedFederation
 from safeborders_fed.simulation.fault_nodes import SimulatedNode
 from safeborders_fed.simulation.fault_points import Crash, Points
-from safeborders_fed.simulation.fault_study import KINDS, Counting, known, prepared
+from safeborders_fed.simulation.fault_study import KINDS, Counting, prepared, with_counting
+from safeborders_fed.study.messages import Round, decode
 from safeborders_fed.study.transcript import compare_releases, replay
 
 COORDINATOR: Final = "coordinator"
@@ -61,6 +64,7 @@ class Result:
         outcome: ``released``, or the code of the error that ended the study.
         runs: How often the coordinator was started.
         attempts: Attempts made.
+        returned: How often a node took part again that an attempt before had been without.
         trace: Every fault, in order.
     """
 
@@ -68,6 +72,7 @@ class Result:
     outcome: str = ""
     runs: int = 0
     attempts: int = 0
+    returned: int = 0
     trace: list[str] = field(default_factory=list)
 
 
@@ -118,14 +123,14 @@ class _Schedule:
 
     def run(self) -> None:
         """Runs the study to its end, and checks everything."""
-        with known(), self._points.installed(), self._watched():
+        with with_counting(), shortcuts.taken(), self._points.installed(), self._watched():
             for node in self.nodes.values():
                 node.start()
             outcome = self._conduct()
             self._recover()
             history = History(self._history)
             self.result.outcome = RELEASED if isinstance(outcome, Outcome) else outcome
-            self.result.attempts = history.attempts()
+            self._count(history)
             invariants.check_end(history, self.result.outcome)
             invariants.check_sums(self._study.manifest, history, self.nodes, self._taken)
             invariants.check_ledgers(self._study.manifest, history, self.nodes)
@@ -154,6 +159,12 @@ class _Schedule:
                 if error.code != "too-few-joined" or tries == _TRIES:
                     return error.code
         raise BrokenInvariantError(f"the study did not end within {_MOST_RUNS} runs")
+
+    def _count(self, history: History) -> None:
+        requests = [decode(history.request(attempt)) for attempt in range(history.attempts())]
+        parties = [set(request.participants) for request in requests if isinstance(request, Round)]
+        self.result.attempts = len(parties)
+        self.result.returned = sum(len(after - before) for before, after in pairwise(parties))
 
     def _recover(self) -> None:
         """Nothing fails any more: whoever is down starts."""

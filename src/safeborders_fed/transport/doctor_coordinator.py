@@ -21,7 +21,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from safeborders_fed.coordinator import pki
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.members import transport_keys
-from safeborders_fed.errors import ConfigurationError, SafeBordersError
+from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.study import checkup
 from safeborders_fed.study.checkup import Finding, failed, ok, skipped
 from safeborders_fed.transport import network_findings, probes
@@ -134,7 +134,7 @@ def _health(home: CoordinatorHome, deadline: Deadline) -> Finding:
         why = (
             "no answer in time" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
         )
-        return failed("superlink-health", f"SuperLink does not answer: {why}", fix, SafeBordersError)
+        return failed("superlink-health", f"SuperLink does not answer: {why}", fix)
     if status != 200:
         return failed("superlink-health", f"SuperLink says that it is not well (status {status})", fix)
     return ok("superlink-health", "SuperLink is well")

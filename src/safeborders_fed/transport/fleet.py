@@ -307,7 +307,6 @@ class Link:
                     node=self._node,
                     messages_list=[message_to_proto(bare)],
                     message_object_trees=[tree],
-                    clientapp_runtime_list=[0.0],
                 )
             )
             for identifier in response.objects_to_push:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -94,7 +95,8 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
             family = [_Child(name, run) for name, run in self.children.items()]
-            failed = False
+            gc.collect()
+            gc.freeze()  # a collection would write to every object, and so copy what the children share
             try:
                 failed = self._keep(family)
             finally:

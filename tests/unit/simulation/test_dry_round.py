@@ -11,6 +11,7 @@ import pytest
 
 from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.errors import DefectError
+from safeborders_fed.node.ledger import Ledger, Totals
 from safeborders_fed.simulation import dry_round as module
 from safeborders_fed.simulation.dry_round import DryRound, dry_round, finding
 from safeborders_fed.study import checkup
@@ -38,6 +39,13 @@ def test_a_result_that_is_wrong_is_a_defect(scratch: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Trends, "advance", advance)
     with pytest.raises(DefectError, match="made-up victims"):
+        dry_round()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_charge_that_is_wrong_is_a_defect(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "totals", lambda *_, **__: Totals(0.0, 0.0))
+    with pytest.raises(DefectError, match="charged rho 0"):
         dry_round()
     assert list(scratch.iterdir()) == []
 

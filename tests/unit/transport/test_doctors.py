@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 from enrolment_samples import Site, federation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.node.settings import create_node
-from safeborders_fed.study.checkup import Finding
+from safeborders_fed.study.checkup import Finding, ok
 from safeborders_fed.transport import doctor_coordinator, doctor_node
-from safeborders_fed.transport.probes import Deadline
+from safeborders_fed.transport.probes import Answer, Deadline, Shown
 from safeborders_fed.transport.status import write_json
+from safeborders_fed.transport.way import Way
 
 
 def now() -> datetime:
@@ -189,3 +190,32 @@ def test_a_service_that_runs_with_dead_parts(site: Site, monkeypatch: pytest.Mon
 def test_a_proxy_that_would_take_superlinks_own_calls_is_told(site: Site) -> None:
     found = doctor_coordinator.examine(site.home, now, {"HTTPS_PROXY": "http://proxy:3128"})
     assert levels(found)["proxy"] == "warning"
+
+
+def test_a_gate_that_still_shows_the_certificate_before_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def findings(way: Way) -> list[Finding]:
+        way.shown = Shown("TLSv1.3", now() + timedelta(days=3), now(), "CN=x")
+        return [ok("tls", "")]
+
+    monkeypatch.setattr(Way, "findings", findings)
+    found = doctor_coordinator._gate(site.home, Deadline(1.0), now)
+    assert [finding.level for finding in found if finding.name == "tls"] == ["ok", "failed"]
+
+
+def test_a_superlink_that_is_not_well(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_coordinator.probes, "ask", lambda *_: Answer(500, None, 0.0, 0.0))
+    assert doctor_coordinator._health(site.home, Deadline(1.0)).level == "failed"
+
+
+def test_a_system_without_tables_of_listeners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor_coordinator, "_TABLES", (tmp_path / "tcp",))
+    assert doctor_coordinator._hidden(9092).level == "skipped"
+
+
+def test_a_superlink_that_listens_outside_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "tcp"
+    table.write_text("head\n0: 00000000:2384 00000000:0000 0A 0\n", encoding="ascii")
+    monkeypatch.setattr(doctor_coordinator, "_TABLES", (table,))
+    assert doctor_coordinator._hidden(0x2384).level == "failed"

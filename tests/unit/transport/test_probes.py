@@ -218,6 +218,25 @@ def test_a_server_without_tls(pki: Pki) -> None:
         server.server_close()
 
 
+def test_a_server_that_speaks_tls_and_no_http(pki: Pki) -> None:
+    class Mumbles(Answers):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.wfile.write(b"220 mail.example ESMTP\r\n")
+
+    with serving(pki, Mumbles) as port:
+        found = way(port, pki)
+    assert (found["tls"], found["gate"], found["clock"]) == ("ok", "failed", "skipped")
+
+
+def test_a_network_without_a_route(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", nowhere)
+    assert way(1, pki)["port"] == "failed"
+
+
 def test_a_name_server_that_hangs_is_given_up_in_time(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait())
