@@ -65,7 +65,9 @@ class CoordinatorService:
         """
         SuperLinkSettings.of(self.home)
         children = {"superlink": self._superlink, "gate": self._gate, "executor": self._execute}
-        return Supervisor(self.directory, children, self._watch, self._prepare).run()
+        code = Supervisor(self.directory, children, self._watch, self._prepare).run()
+        self.tell("stopped")
+        return code
 
     def _prepare(self) -> None:
         """Makes sure of the ports and the secret, and removes what a service before this one said."""

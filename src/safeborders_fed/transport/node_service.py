@@ -79,7 +79,9 @@ class NodeService:
         settings.enrolment()
         load_transport_key(settings.transport_key_path)
         children = {"executor": self._execute, "link": self._link}
-        return Supervisor(self.directory, children, self._watch, self._forget).run()
+        code = Supervisor(self.directory, children, self._watch, self._forget).run()
+        self.tell("stopped")
+        return code
 
     def _forget(self) -> None:
         """Removes what the processes of a service before this one said."""
