@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -22,6 +22,7 @@ from safeborders_fed.transport.pacing import at_once
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.15
+_SECONDS_BETWEEN_COUNTS: Final = 0.5
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _SECONDS_TO_ASK_AGAIN: Final = 15.0
 _GRACE_SECONDS: Final = 5.0
@@ -80,9 +81,9 @@ def node_app(participant: Participant, pace: Callable[[float, float], None] = at
 class FlowerFederation:
     """Carries requests over a Flower grid.
 
-    A request that a node took and lost (its process was killed) is sent once more when the node is there
-    again: nodes answer the same request with the same bytes. A node that SuperLink counts as gone is not
-    waited for.
+    A request that a node took and lost (its process was killed, or its connection broke over it) is sent
+    again when the node is there: nodes answer the same request with the same bytes. A node that SuperLink
+    counts as gone is not waited for.
 
     Args:
         grid: In process or of a SuperLink.
@@ -104,6 +105,7 @@ class FlowerFederation:
         self._grid = grid
         self._nodes = nodes
         self._deadline = deadline
+        self._patience = min(_SECONDS_TO_ASK_AGAIN, deadline / 2)
         self._clock = clock
         self._sleep = sleep
 
@@ -111,6 +113,11 @@ class FlowerFederation:
         """Names of the nodes that SuperLink counts as connected."""
         there = set(self._grid.get_node_ids())
         return frozenset(node for node, numbers in self._nodes.items() if there & set(numbers))
+
+    def wait_for(self, nodes: Collection[str], until: float) -> None:
+        """Waits for nodes to be there, up to a time of the clock."""
+        while self._clock() < until and not self.online().issuperset(nodes):
+            self._sleep(_SECONDS_BETWEEN_COUNTS)
 
     def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Sends each node its request; the replies by node, without those that failed or came too late.
@@ -137,9 +144,7 @@ class FlowerFederation:
                 there = self.online()
                 for node in [node for node in waiting if node not in there and now - began > _GRACE_SECONDS]:
                     del waiting[node]
-                again = {
-                    n: d for n, d in waiting.items() if n in there and now - asked[n] >= _SECONDS_TO_ASK_AGAIN
-                }
+                again = {n: d for n, d in waiting.items() if n in there and now - asked[n] >= self._patience}
                 asked |= dict.fromkeys(again, now)
                 sent |= self._send(again)
             self._sleep(_POLL_SECONDS)

@@ -3,6 +3,8 @@
 Guarantees: only a run that names the pinned bundle is done, and only its action and study are read from it;
 what is done with a study comes from the coordinator's own directory. Each task has a process of its own, so
 that one that fails leaves the service as it was.
+A task that begins soon after the service did waits for the nodes to be there again: a study that was cut off
+does not fail because its nodes need some seconds to connect.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ from safeborders_fed.transport.supervisor import die_with
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.5
+SECONDS_TO_COME_BACK: Final = 20.0
+"""Nodes look for a coordinator that was away every few seconds, and are there again within 15."""
 
 Work = Callable[[str, str, Federation], None]
 """Does an action on a study over a federation."""
@@ -100,6 +104,7 @@ class Runner:
 
     def run(self) -> None:
         """Takes tasks until the process is told to stop."""
+        until = time.monotonic() + SECONDS_TO_COME_BACK
         client = self._client()
         while True:
             while _reap():
@@ -112,7 +117,7 @@ class Runner:
                 time.sleep(1.0)
                 continue
             if response.HasField("task") and response.token:
-                self._fork(response.token)
+                self._fork(response.token, until)
             time.sleep(_POLL_SECONDS)
 
     def _client(self) -> RuntimeHttpClient:
@@ -129,14 +134,14 @@ class Runner:
             ],
         )
 
-    def _fork(self, token: str) -> None:
+    def _fork(self, token: str, until: float) -> None:
         parent = os.getpid()
         if os.fork():
             return
         code = 1
         try:
             die_with(parent)
-            self._do(token)
+            self._do(token, until)
             code = 0
         except BaseException:  # noqa: BLE001 - nothing may go on above this frame in a child
             traceback.print_exc()
@@ -145,7 +150,7 @@ class Runner:
             sys.stderr.flush()
             os._exit(code)
 
-    def _do(self, token: str) -> None:
+    def _do(self, token: str, until: float) -> None:
         grid = PatientGrid(
             runtime_api_address=self.settings.address,
             root_certificates=self.settings.ca_certificate.read_bytes(),
@@ -163,7 +168,9 @@ class Runner:
             grid.set_run(run)
             if run.fab_hash != bundle_hash():
                 raise PeerError("foreign-bundle", "a run names another app bundle", "it is not done")
-            federation = FlowerFederation(grid, registered(self.settings.directory), self.deadline)
+            nodes = registered(self.settings.directory)
+            federation = FlowerFederation(grid, nodes, self.deadline)
+            federation.wait_for(nodes.keys(), until)
             action, study = (str(run.override_config.get(name, "")) for name in ("action", "study"))
             self.work(action, study, federation)
             status, details = SubStatus.COMPLETED, ""
