@@ -81,9 +81,9 @@ def node_app(participant: Participant, pace: Callable[[float, float], None] = at
 class FlowerFederation:
     """Carries requests over a Flower grid.
 
-    A request that a node took and lost (its process was killed) is sent once more when the node is there
-    again: nodes answer the same request with the same bytes. A node that SuperLink counts as gone is not
-    waited for.
+    A request that a node took and lost (its process was killed, or its connection broke over it) is sent
+    again when the node is there: nodes answer the same request with the same bytes. A node that SuperLink
+    counts as gone is not waited for.
 
     Args:
         grid: In process or of a SuperLink.
@@ -105,6 +105,7 @@ class FlowerFederation:
         self._grid = grid
         self._nodes = nodes
         self._deadline = deadline
+        self._patience = min(_SECONDS_TO_ASK_AGAIN, deadline / 2)
         self._clock = clock
         self._sleep = sleep
 
@@ -143,9 +144,7 @@ class FlowerFederation:
                 there = self.online()
                 for node in [node for node in waiting if node not in there and now - began > _GRACE_SECONDS]:
                     del waiting[node]
-                again = {
-                    n: d for n, d in waiting.items() if n in there and now - asked[n] >= _SECONDS_TO_ASK_AGAIN
-                }
+                again = {n: d for n, d in waiting.items() if n in there and now - asked[n] >= self._patience}
                 asked |= dict.fromkeys(again, now)
                 sent |= self._send(again)
             self._sleep(_POLL_SECONDS)

@@ -10,7 +10,8 @@ Guarantees:
   gets an error without the executor hearing of it.
 - What is sent is what the executor let out, an error with a fixed text and an incident number, or Flower's
   own bookkeeping. No exception text leaves.
-- It reconnects by itself, with patience: a coordinator that is away is asked again every few seconds.
+- It reconnects by itself, with patience: a coordinator that is away is asked again every few seconds, and a
+  message in hand is not given up meanwhile (``transport.patience``).
 - If the executor dies over a message, the message is handed to the next one: nodes answer the same attempt
   with the same bytes, so nothing is lost or charged twice.
 """
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -62,6 +63,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from safeborders_fed.errors import PeerError
 from safeborders_fed.transport.apps import pack, unpack
 from safeborders_fed.transport.bundle import bundle_hash
+from safeborders_fed.transport.patience import patiently
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ _LONGEST_GAP: Final = 3.0
 _PART_OF_GAP: Final = 0.7
 _LONGEST_WAIT: Final = 5.0
 _MOST_BYTES: Final = 64 * 2**20
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
 
 
 class Executor(Protocol):
@@ -131,6 +135,7 @@ class Link:
         self._runs: dict[int, bool] = {}
         self._node: Node | None = None
         self._beat = 0.0
+        self._stopped: Callable[[], bool] = lambda: False
         self._client = FleetHttpClient.from_server_address(
             settings.address,
             insecure=False,
@@ -143,6 +148,7 @@ class Link:
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serves until told to stop."""
+        self._stopped = stopped
         waits = 0
         while not stopped():
             try:
@@ -231,19 +237,14 @@ class Link:
             LOG.warning("a message of run %d is gone: status %d", run, error.response.status_code)
             return
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run, self._number(), 1
-        reply = self._reply(pulled)
-        for attempt in range(3):  # the run may have ended meanwhile, or the coordinator be restarting
-            try:
-                self._push(reply)
-            except httpx.HTTPStatusError as error:
-                LOG.warning("run %d takes no reply: status %d", run, error.response.status_code)
-                if error.response.status_code < 500:
-                    return
-            except httpx.TransportError as error:
-                LOG.warning("a reply did not get through: %s", type(error).__name__)
-            else:
-                return
-            time.sleep(1 + attempt)
+        try:
+            self._push(self._reply(pulled))
+        except httpx.HTTPStatusError as error:  # the run may have ended meanwhile
+            LOG.warning("run %d takes no reply: status %d", run, error.response.status_code)
+
+    def _patiently(self, call: Callable[[Request], Reply], request: Request) -> Reply:
+        """A call over a message in hand, which must not be lost because the coordinator is starting again."""
+        return patiently(lambda: call(request), self._stopped)
 
     def _pull(self, message: Message, tree: ObjectTree) -> Message:
         run = message.metadata.run_id
@@ -254,9 +255,10 @@ class Link:
             contents[part.object_id] = self._object(run, part.object_id)
             if sum(map(len, contents.values())) > _MOST_BYTES:
                 raise PeerError("too-large", "a message is larger than any of this protocol", "report it")
-        self._client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(node=self._node, run_id=run, message_object_id=tree.object_id)
+        received = ConfirmMessageReceivedRequest(
+            node=self._node, run_id=run, message_object_id=tree.object_id
         )
+        self._patiently(self._client.ConfirmMessageReceived, received)
         pulled = cast("Message", inflate_object_from_contents(tree.object_id, contents))
         pulled.metadata.__dict__["_message_id"] = tree.object_id
         return pulled
@@ -265,7 +267,7 @@ class Link:
         """One part of a message; the sender may still be uploading it."""
         request = PullObjectRequest(node=self._node, run_id=run, object_id=identifier)
         for attempt in range(8):
-            found = self._client.PullObject(request)
+            found = self._patiently(self._client.PullObject, request)
             if found.object_available:
                 content: bytes = found.object_content
                 return content
@@ -289,7 +291,8 @@ class Link:
 
     def _is_pinned(self, run: int) -> bool:
         if run not in self._runs:
-            found = self._client.GetRun(GetRunRequest(node=self._node, run_id=run)).run
+            request = GetRunRequest(node=self._node, run_id=run)
+            found = self._patiently(self._client.GetRun, request).run
             self._runs[run] = found.fab_hash in self._pinned
             if not self._runs[run]:
                 LOG.error("refused: run %d names app bundle %s, which is not pinned", run, found.fab_hash)
@@ -302,22 +305,24 @@ class Link:
             tree = get_object_tree(reply)
             objects = get_all_nested_objects(reply)
             bare = remove_content_from_message(reply) if reply.has_content() else reply
-            response = self._client.PushMessages(
+            response = self._patiently(
+                self._client.PushMessages,
                 PushMessagesRequest(
                     node=self._node,
                     messages_list=[message_to_proto(bare)],
                     message_object_trees=[tree],
-                )
+                ),
             )
             for identifier in response.objects_to_push:
-                self._client.PushObject(
+                self._patiently(
+                    self._client.PushObject,
                     PushObjectRequest(
                         node=self._node,
                         run_id=run,
                         object_id=identifier,
                         object_content=objects[identifier].deflate(),
                         session_id=response.session_id,
-                    )
+                    ),
                 )
 
 
@@ -362,6 +367,8 @@ def _explain(error: Exception) -> str:
             401: "the coordinator does not know this node's transport key (not enrolled yet, or revoked), or "
             "this machine's clock is off: run `safeborders node doctor`",
             404: "the address is not that of a coordinator's gate: compare it with the enrolment bundle",
+            412: "the coordinator does not know this node's transport key: not enrolled yet, or revoked; if "
+            "neither, run `safeborders node doctor`",
             503: "the coordinator is starting or stopped; trying again",
         }
         if status >= 500 or status not in known:

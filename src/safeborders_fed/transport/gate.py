@@ -8,7 +8,8 @@ Guarantees:
 
 - Only ``POST`` to the paths in ``FLEET`` is passed on; everything else is 404 without a look at its body.
 - Who a node is, SuperLink checks on each request by its key. The gate holds no key of a node.
-- A body of more than ``LARGEST_BODY`` bytes is refused before more of it is read; connections are bounded.
+- A body of more than ``LARGEST_BODY`` bytes is refused before more of it is read, and so is one that would
+  have the gate hold more than ``MOST_HELD`` in all. Connections are bounded (``transport.connections``).
 - TLS 1.3 only. A renewed certificate is taken up without a restart, and connections that stand are kept.
 - While SuperLink is away it answers 503, upon which nodes try again.
 - It says what time it has, by which nodes check their clocks. Its versions it says only where SuperLink has
@@ -20,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ import httpcore
 import uvicorn
 
 from safeborders_fed.study.machine import versions
+from safeborders_fed.transport.connections import KNOWN, Connection
 from safeborders_fed.transport.network_findings import versions_header
 
 LOG: Final = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ FLEET: Final = frozenset(
 )
 """What a node of this software asks of SuperLink. Registering nodes and fetching code are not among it."""
 LARGEST_BODY: Final = 64 * 2**20
-_CONNECTIONS: Final = 512
+MOST_HELD: Final = 256 * 2**20
 _PASSED_ON: Final = frozenset(
     {
         b"content-type",
@@ -100,6 +103,14 @@ class _TooLargeError(Exception):
     pass
 
 
+class _NoRoomError(Exception):
+    pass
+
+
+class _GoneError(Exception):
+    pass
+
+
 class Gate:
     """The gate as an ASGI application."""
 
@@ -108,6 +119,7 @@ class Gate:
         self._upstream = httpcore.AsyncConnectionPool(
             ssl_context=context, max_connections=64, keepalive_expiry=60.0, retries=1
         )
+        self._held = 0
         self._origin = f"https://127.0.0.1:{settings.superlink_port}".encode()
         self._versions = (VERSIONS.encode("ascii"), versions_header(versions()).encode("ascii"))
 
@@ -118,13 +130,42 @@ class Gate:
         if scope["method"] != "POST" or scope["raw_path"] not in _RAW_FLEET or scope["query_string"]:
             await _answer(send, 404)
             return
+        body = bytearray()
         try:
-            body = await _body(scope["headers"], receive)
+            await self._read(body, scope["headers"], receive)
+            status, headers, content = await self._ask(scope["raw_path"], scope["headers"], bytes(body))
         except _TooLargeError:
             await _answer(send, 413)
             return
-        status, headers, content = await self._ask(scope["raw_path"], scope["headers"], body)
+        except _GoneError:
+            return
+        except _NoRoomError:
+            LOG.warning("requests of more than %d MiB are under way: one was put off", MOST_HELD // 2**20)
+            await _answer(send, 503, [(b"connection", b"close")])
+            return
+        finally:
+            self._held -= len(body)
+        scope[KNOWN] = status == 200
         await _answer(send, status, headers, content)
+
+    async def _read(self, body: bytearray, headers: _Headers, receive: _Receive) -> None:
+        """Adds the body of a request to ``body``; what it holds then counts as held."""
+        for name, value in headers:
+            if name == b"content-length" and (not value.isdigit() or int(value) > LARGEST_BODY):
+                raise _TooLargeError
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            part = message.get("body", b"")
+            body += part
+            self._held += len(part)
+            if len(body) > LARGEST_BODY:
+                raise _TooLargeError
+            if self._held > MOST_HELD:
+                raise _NoRoomError
+            more = message.get("more_body", False)
 
     async def _ask(self, path: bytes, headers: _Headers, body: bytes) -> tuple[int, _Headers, bytes]:
         kept = [(name, value) for name, value in headers if name in _PASSED_ON]
@@ -151,23 +192,6 @@ class Gate:
 
 
 _RAW_FLEET: Final = frozenset(path.encode() for path in FLEET)
-
-
-async def _body(headers: _Headers, receive: _Receive) -> bytes:
-    for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value) > LARGEST_BODY):
-            raise _TooLargeError
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise _TooLargeError
-        more = message.get("more_body", False)
-    return bytes(body)
 
 
 async def _answer(
@@ -221,18 +245,20 @@ def _stamp(*files: Path) -> tuple[int, ...]:
 
 def serve(settings: GateSettings) -> None:
     """Runs the gate until the process is told to stop."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # before it has said hello, nobody is counted
     gate = Gate(settings)
     config = uvicorn.Config(
         gate,
         host=settings.host,
         port=settings.port,
-        http="h11",  # bounds the size of headers
+        http=Connection,  # on h11, which bounds the size of headers
+        ws="none",
         h11_max_incomplete_event_size=64 * 1024,
         loop="asyncio",
         lifespan="off",
         access_log=False,
         log_config=None,
-        limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=75,
         server_header=False,
         date_header=True,

@@ -50,7 +50,8 @@ def test_quicker_rounds_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(401, "revoked"), (404, "address"), (503, "starting"), (500, "500"), (418, "418")]
+    ("status", "word"),
+    [(401, "revoked"), (412, "revoked"), (404, "address"), (503, "starting"), (500, "500"), (418, "418")],
 )
 def test_a_refusal_says_what_to_look_at(status: int, word: str) -> None:
     request = httpx.Request("POST", "https://127.0.0.1:1/v1/fleet/pull-messages")

@@ -157,6 +157,18 @@ def test_a_body_that_turns_out_too_large_is_cut(
     assert len(upstream.seen) == 1
 
 
+def test_bodies_are_put_off_when_all_of_them_would_be_too_much(
+    made: tuple[Gate, Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, upstream = made
+    monkeypatch.setattr(gate, "MOST_HELD", 10)
+    for _ in range(3):  # what was put off, or passed on, counts no more
+        status, headers, _ = ask(built, "/v1/fleet/push-object", parts=(b"123456", b"789012"))
+        assert (status, headers[b"connection"]) == (503, b"close")
+        assert ask(built, "/v1/fleet/push-object", parts=(b"12345", b"67890"))[0] == 200
+    assert len(upstream.seen) == 3
+
+
 @pytest.mark.parametrize(
     "error", [httpcore.ConnectError("x"), httpcore.ReadTimeout("x"), httpcore.RemoteProtocolError("x")]
 )
