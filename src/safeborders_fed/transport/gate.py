@@ -8,7 +8,9 @@ Guarantees:
 
 - Only ``POST`` to the paths in ``FLEET`` is passed on; everything else is 404 without a look at its body.
 - Who a node is, SuperLink checks on each request by its key. The gate holds no key of a node.
-- A body of more than ``LARGEST_BODY`` bytes is refused before more of it is read; connections are bounded.
+- A body of more than ``LARGEST_BODY`` bytes is refused before more of it is read; connections are bounded,
+  and so is what the bodies of all requests take together, since nobody has been asked who they are yet.
+- A request that does not come in time is given up, and one that is cut off is not passed on.
 - TLS 1.3 only. A renewed certificate is taken up without a restart, and connections that stand are kept.
 - While SuperLink is away it answers 503, upon which nodes try again.
 - It says what time it has, by which nodes check their clocks. Its versions it says only where SuperLink has
@@ -30,6 +32,7 @@ import httpcore
 import uvicorn
 
 from safeborders_fed.study.machine import versions
+from safeborders_fed.transport.impatient import Impatient
 from safeborders_fed.transport.network_findings import versions_header
 
 LOG: Final = logging.getLogger(__name__)
@@ -50,6 +53,10 @@ FLEET: Final = frozenset(
 )
 """What a node of this software asks of SuperLink. Registering nodes and fetching code are not among it."""
 LARGEST_BODY: Final = 64 * 2**20
+LARGEST_TOGETHER: Final = 256 * 2**20
+"""What all bodies may take beyond ``_ALWAYS`` each: large ones must not crowd out ordinary ones."""
+_ALWAYS: Final = 2**20
+_SECONDS_FOR_A_BODY: Final = 120.0
 _CONNECTIONS: Final = 512
 _PASSED_ON: Final = frozenset(
     {
@@ -96,8 +103,16 @@ class GateSettings:
     key: Path
 
 
-class _TooLargeError(Exception):
-    pass
+class _RefusedError(Exception):
+    """A request is answered with a status, and its connection closed."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _GoneError(Exception):
+    """Whoever asked is gone."""
 
 
 class Gate:
@@ -109,6 +124,7 @@ class Gate:
             ssl_context=context, max_connections=64, keepalive_expiry=60.0, retries=1
         )
         self._origin = f"https://127.0.0.1:{settings.superlink_port}".encode()
+        self._held = 0
         self._versions = (VERSIONS.encode("ascii"), versions_header(versions()).encode("ascii"))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
@@ -116,15 +132,37 @@ class Gate:
         if scope["type"] != "http":
             return
         if scope["method"] != "POST" or scope["raw_path"] not in _RAW_FLEET or scope["query_string"]:
-            await _answer(send, 404)
+            await _answer(send, 404, closing=True)
             return
+        share = _Share(self)
         try:
-            body = await _body(scope["headers"], receive)
-        except _TooLargeError:
-            await _answer(send, 413)
+            async with asyncio.timeout(_SECONDS_FOR_A_BODY):
+                body = await _body(scope["headers"], receive, share)
+            status, headers, content = await self._ask(scope["raw_path"], scope["headers"], body)
+        except _RefusedError as refused:
+            await _answer(send, refused.status, closing=True)
+        except TimeoutError:
+            await _answer(send, 408, closing=True)
+        except _GoneError:
             return
-        status, headers, content = await self._ask(scope["raw_path"], scope["headers"], body)
-        await _answer(send, status, headers, content)
+        else:
+            await _answer(send, status, headers, content)
+        finally:
+            share.give_back()
+
+    def take(self, size: int) -> None:
+        """Takes so many bytes of what all bodies may have together.
+
+        Raises:
+            _RefusedError: 503, when so much is not left.
+        """
+        if self._held + size > LARGEST_TOGETHER:
+            raise _RefusedError(503)
+        self._held += size
+
+    def give_back(self, size: int) -> None:
+        """Gives them back."""
+        self._held -= size
 
     async def _ask(self, path: bytes, headers: _Headers, body: bytes) -> tuple[int, _Headers, bytes]:
         kept = [(name, value) for name, value in headers if name in _PASSED_ON]
@@ -153,29 +191,55 @@ class Gate:
 _RAW_FLEET: Final = frozenset(path.encode() for path in FLEET)
 
 
-async def _body(headers: _Headers, receive: _Receive) -> bytes:
+class _Share:
+    """What one body has taken of the memory for all."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._taken = 0
+
+    def grow_to(self, size: int) -> None:
+        """Has room for a body of so many bytes, or raises as ``Gate.take``."""
+        more = size - _ALWAYS - self._taken
+        if more > 0:
+            self._gate.take(more)
+            self._taken += more
+
+    def give_back(self) -> None:
+        """The body is needed no more."""
+        self._gate.give_back(self._taken)
+
+
+async def _body(headers: _Headers, receive: _Receive, share: _Share) -> bytes:
     for name, value in headers:
         if name == b"content-length" and (not value.isdigit() or int(value) > LARGEST_BODY):
-            raise _TooLargeError
+            raise _RefusedError(413)
     body = bytearray()
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise _TooLargeError
+            raise _GoneError
+        part = message.get("body", b"")
+        if len(body) + len(part) > LARGEST_BODY:
+            raise _RefusedError(413)
+        share.grow_to(len(body) + len(part))
+        body += part
         more = message.get("more_body", False)
     return bytes(body)
 
 
 async def _answer(
-    send: _Send, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+    send: _Send,
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    body: bytes = b"",
+    *,
+    closing: bool = False,
 ) -> None:
     length = (b"content-length", str(len(body)).encode())
-    closing = [(b"connection", b"close")] if status in {404, 413} else []
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length, *closing]})
+    end = [(b"connection", b"close")] if closing else []
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length, *end]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -219,14 +283,14 @@ def _stamp(*files: Path) -> tuple[int, ...]:
     return ()
 
 
-def serve(settings: GateSettings) -> None:
-    """Runs the gate until the process is told to stop."""
-    gate = Gate(settings)
-    config = uvicorn.Config(
-        gate,
-        host=settings.host,
-        port=settings.port,
-        http="h11",  # bounds the size of headers
+def configuration(app: Gate, host: str, port: int) -> uvicorn.Config:
+    """How the gate is served."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Impatient,  # bounds the size of headers, and the time for them
+        ws="none",
         h11_max_incomplete_event_size=64 * 1024,
         loop="asyncio",
         lifespan="off",
@@ -237,6 +301,12 @@ def serve(settings: GateSettings) -> None:
         server_header=False,
         date_header=True,
     )
+
+
+def serve(settings: GateSettings) -> None:
+    """Runs the gate until the process is told to stop."""
+    gate = Gate(settings)
+    config = configuration(gate, settings.host, settings.port)
     config.load()
     context = server_context(settings.certificate, settings.key)
     config.ssl = context

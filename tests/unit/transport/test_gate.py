@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpcore
 import pytest
+from uvicorn.server import ServerState
 
 from certificates import authority
 from safeborders_fed.study import wire
-from safeborders_fed.transport import gate
+from safeborders_fed.transport import gate, impatient
 from safeborders_fed.transport.gate import FLEET, LARGEST_BODY, Gate, GateSettings
+from safeborders_fed.transport.impatient import Impatient
 
 
 class Upstream:
@@ -155,6 +158,116 @@ def test_a_body_that_turns_out_too_large_is_cut(
     assert ask(built, "/v1/fleet/push-object", parts=(b"12345", b"67890", b"1"))[0] == 413
     assert ask(built, "/v1/fleet/push-object", parts=(b"12345", b"67890"))[0] == 200
     assert len(upstream.seen) == 1
+
+
+def test_all_bodies_together_take_no_more_than_there_is_and_ordinary_ones_always_pass(
+    made: tuple[Gate, Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, upstream = made
+    monkeypatch.setattr(gate, "_ALWAYS", 10)
+    monkeypatch.setattr(gate, "LARGEST_TOGETHER", 30)
+    built.take(20)  # what another request holds
+    assert ask(built, "/v1/fleet/push-object", parts=(b"x" * 10,))[0] == 200
+    assert ask(built, "/v1/fleet/push-object", parts=(b"x" * 20,))[0] == 200
+    status, headers, _ = ask(built, "/v1/fleet/push-object", parts=(b"x" * 15, b"x" * 6))
+    assert (status, headers[b"connection"]) == (503, b"close")
+    assert len(upstream.seen) == 2
+    assert built._held == 20, "whatever becomes of a request, it gives back what it took"
+
+
+def test_a_body_that_does_not_come_in_time_is_given_up(
+    made: tuple[Gate, Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, upstream = made
+    monkeypatch.setattr(gate, "_SECONDS_FOR_A_BODY", 0.0)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def never() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "raw_path": b"/v1/fleet/push-object", "query_string": b""}
+    asyncio.run(built({**scope, "headers": []}, never, send))
+    assert sent[0]["status"] == 408
+    assert upstream.seen == []
+
+
+def test_a_body_that_is_cut_off_is_not_passed_on(made: tuple[Gate, Upstream]) -> None:
+    built, upstream = made
+    messages = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "POST", "raw_path": b"/v1/fleet/push-object", "query_string": b""}
+    asyncio.run(built({**scope, "headers": []}, receive, send))
+    assert upstream.seen == []
+
+
+class Line:
+    """Stands for the event loop and for a connection: timers fire when told to."""
+
+    def __init__(self) -> None:
+        self.timers: list[tuple[float, Any, Mock]] = []
+        self.closed = False
+
+    def call_later(self, seconds: float, callback: Any) -> Mock:
+        handle = Mock()
+        self.timers.append((seconds, callback, handle))
+        return handle
+
+    def create_task(self, coroutine: Any) -> Mock:
+        coroutine.close()
+        return Mock()
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+    def waits(self) -> list[Any]:
+        return [callback for _, callback, handle in self.timers if not handle.cancel.called]
+
+
+def connected() -> tuple[Line, Impatient]:
+    line = Line()
+    config = gate.configuration(Mock(), "127.0.0.1", 1)
+    config.load()
+    protocol = Impatient(config, ServerState(), {}, line)  # type: ignore[arg-type] - a stand-in
+    protocol.connection_made(line)  # type: ignore[arg-type] - likewise
+    return line, protocol
+
+
+@pytest.mark.parametrize("head", [b"", b"POST /v1/fl", b"POST /v1/fleet/get-run HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_without_a_whole_head_is_given_up(head: bytes) -> None:
+    line, protocol = connected()
+    for at in range(len(head)):  # a byte now and then buys no time
+        protocol.data_received(head[at : at + 1])
+    (give_up,) = line.waits()
+    assert line.timers[0][0] == impatient.SECONDS_FOR_A_HEAD
+    assert len(line.timers) == 1
+    give_up()
+    assert line.closed
+
+
+def test_a_connection_that_asks_is_kept() -> None:
+    line, protocol = connected()
+    protocol.data_received(b"POST /v1/fleet/get-run HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+    assert line.waits() == []
+
+
+def test_nothing_but_http_is_spoken() -> None:
+    config = gate.configuration(Mock(), "127.0.0.1", 1)
+    config.load()
+    assert config.http_protocol_class is Impatient
+    assert config.ws_protocol_class is None
 
 
 @pytest.mark.parametrize(
