@@ -190,3 +190,21 @@ def test_administration_goes_the_long_way() -> None:
     for method, path in (("POST", "/v1/control/start-run"), ("GET", PULL), ("POST", "/health")):
         asyncio.run(way({"type": "http", "method": method, "path": path}, None, None))  # type: ignore[arg-type]
     assert reached == ["/v1/control/start-run", PULL, "/health"]
+
+
+def test_a_request_that_was_cut_off_is_not_answered_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a message may read as a whole one: what follows in it is taken for absent."""
+    messages = [{"type": "http.request", "body": b"", "more_body": True}, {"type": "http.disconnect"}]
+    passed = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def long(scope: Any, again: Any, send: Any) -> None:
+        del scope, send
+        passed.extend([await again(), await again()])
+
+    way = short_way.ShortWay(long)
+    monkeypatch.setattr(way, "_answer", lambda *_: pytest.fail("it was answered"))
+    asyncio.run(way({"type": "http", "method": "POST", "path": PULL}, receive, long))  # type: ignore[arg-type]
+    assert [message["type"] for message in passed] == ["http.request", "http.disconnect"]
