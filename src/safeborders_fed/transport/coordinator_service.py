@@ -1,7 +1,8 @@
 """The coordinator's service: SuperLink on loopback, the gate before it, and the executor of studies.
 
 Guarantees: only the gate is reachable from outside. Nodes that are enrolled are known to SuperLink within
-seconds, revoked ones are not. A study whose process died is taken up again where it was.
+seconds, revoked ones are not. A study whose process died is taken up again where it was. SuperLink takes up a
+renewed certificate between two studies.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from safeborders_fed.coordinator import pki
 from safeborders_fed.coordinator.enrolment import expiries, transport_keys
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles, studies
-from safeborders_fed.errors import UsageError
+from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
 from safeborders_fed.transport.runner import Runner
@@ -49,6 +51,7 @@ class CoordinatorService:
     _registered: dict[str, tuple[str, ...]] | None = field(default=None, init=False)
     _warned: date | None = field(default=None, init=False)
     _begun: dict[str, list[float]] = field(default_factory=dict, init=False)
+    _certificate: Path | None = field(default=None, init=False)
 
     @property
     def directory(self) -> Path:
@@ -64,6 +67,7 @@ class CoordinatorService:
         settings = SuperLinkSettings.of(self.home)
         self.directory.mkdir(mode=0o700, exist_ok=True)
         superlink.prepare(settings)
+        self._certificate = settings.certificate
         (self.directory / EXECUTOR_FILE).unlink(missing_ok=True)
         children = {"superlink": self._superlink, "gate": self._gate, "executor": self._execute}
         return Supervisor(self.directory, children, self._watch).run()
@@ -73,7 +77,24 @@ class CoordinatorService:
         if state["text"] != self._last:
             self._last = state["text"]
             self.tell(state["text"])
-        return set()
+        return {"superlink"} if self._is_renewed() else set()
+
+    def _is_renewed(self) -> bool:
+        """Whether SuperLink shows an old certificate and may start anew, now that nobody works on a study.
+
+        It reads its certificate once, and the gate would refuse it after its last day.
+        """
+        try:
+            certificate, _ = pki.server_files(self.home)
+        except ConfigurationError:  # half of a change
+            return False
+        if self._certificate is None:
+            self._certificate = certificate
+        if certificate == self._certificate or any(files.is_held() for files in studies(self.home)):
+            return False
+        self._certificate = certificate
+        LOG.info("SuperLink starts anew with the renewed certificate")
+        return True
 
     def _superlink(self) -> None:
         superlink.serve(SuperLinkSettings.of(self.home))
