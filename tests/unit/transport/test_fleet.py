@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import httpx
 import pytest
+from flwr.app import Message
+from flwr.supercore.task_identity import TaskIdentity
 
-from safeborders_fed.transport.fleet import _explain, _Pace
+from safeborders_fed.transport import fleet
+from safeborders_fed.transport.apps import pack, unpack
+from safeborders_fed.transport.fleet import Link, _explain, _Pace
 
 
 def test_it_looks_slowly_when_there_is_nothing_to_do() -> None:
@@ -63,3 +70,41 @@ def test_a_certificate_that_is_not_accepted_is_named() -> None:
     assert "expired" in text
     assert "doctor" in text
     assert "cannot be reached" in _explain(httpx.ConnectError("refused"))
+
+
+class Counting:
+    """An executor that counts what it is asked, and is slow: meanwhile the same is asked again."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def answer(self, data: bytes, meanwhile: Callable[[], None]) -> bytes:
+        meanwhile()
+        self.asked.append(data)
+        return data + b"!%d" % len(self.asked)
+
+
+def test_what_was_asked_again_meanwhile_makes_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers leave at ticks, which may be longer than the coordinator's patience."""
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    arriving = [b"round 1", b"round 1", b"round 1", b"round 2", None, b"round 2", None]
+    link, executor = Link.__new__(Link), Counting()
+    sent: list[bytes] = []
+    monkeypatch.setattr(fleet, "_sleep", lambda *_: None)
+    link.__dict__.update(_executor=executor, _given=None, _meanwhile=lambda: None, _heartbeat=lambda: None)
+    link.__dict__.update(_node=None, _is_pinned=lambda _: True)
+
+    def pull(_: object) -> SimpleNamespace:
+        data = arriving.pop(0)
+        return SimpleNamespace(messages_list=[] if data is None else [data], message_object_trees=[None])
+
+    def answer(data: bytes, _: object) -> None:
+        asked = Message(pack(data), dst_node_id=5, message_type="query.round", ttl=60.0)
+        asked.metadata.__dict__["_message_id"] = "m"
+        sent.append(unpack(link._reply(asked).content))
+
+    link.__dict__.update(_client=SimpleNamespace(PullMessages=pull), _answer=answer)
+    monkeypatch.setattr(fleet, "message_from_proto", lambda data: data)
+    link._serve(lambda: not arriving)
+    assert executor.asked == [b"round 1", b"round 2", b"round 2"], "anew once nothing waits"
+    assert sent == [b"round 1!1", b"round 1!1", b"round 1!1", b"round 2!2", b"round 2!3"]
