@@ -22,7 +22,7 @@ from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles, studies
-from safeborders_fed.errors import ConfigurationError, UsageError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError, UsageError
 from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
 from safeborders_fed.transport.runner import Runner
@@ -163,6 +163,12 @@ class CoordinatorService:
 
 
 def _is_left(files: StudyFiles) -> bool:
-    """Whether a study is running and no process is at it. One that stopped with an error waits for people."""
-    state = files.state()
+    """Whether a study is running and no process is at it. One that stopped with an error waits for people.
+
+    So does one whose files are damaged: it must not take the service of all others with it.
+    """
+    try:
+        state = files.state()
+    except SafeBordersError:
+        return False
     return state.state == "running" and state.error is None and not files.is_held()
