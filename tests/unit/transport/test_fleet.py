@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import httpx
 import pytest
 from flwr.app import Message
+from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
+from safeborders_fed.errors import PeerError
 from safeborders_fed.transport import fleet
 from safeborders_fed.transport.apps import pack, unpack
+from safeborders_fed.transport.bundle import bundle_hash
 from safeborders_fed.transport.fleet import Link, _explain, _Pace
 
 
@@ -108,3 +112,48 @@ def test_what_was_asked_again_meanwhile_makes_no_queue(monkeypatch: pytest.Monke
     link._serve(lambda: not arriving)
     assert executor.asked == [b"round 1", b"round 2", b"round 2"], "anew once nothing waits"
     assert sent == [b"round 1!1", b"round 1!1", b"round 1!1", b"round 2!2", b"round 2!3"]
+
+
+def asked(run: int) -> Message:
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run, 1, 1
+    message = Message(pack(b"data"), dst_node_id=5, message_type="query.round", ttl=60.0)
+    message.metadata.__dict__["_message_id"] = "m"
+    return message
+
+
+class Superlink:
+    """Knows which bundle a run names; whoever asks for anything else fails the test."""
+
+    def __init__(self, named: str) -> None:
+        self.named = named
+
+    def GetRun(self, _: object) -> SimpleNamespace:  # noqa: N802 - Flower's name
+        return SimpleNamespace(run=SimpleNamespace(fab_hash=self.named))
+
+
+def a_link(named: str, executor: object, pinned: frozenset[str] = frozenset()) -> Link:
+    made = Link.__new__(Link)
+    made.__dict__.update(_executor=executor, _given=None, _client=Superlink(named), _node=None, _runs={})
+    made.__dict__.update(_pinned=pinned | {bundle_hash()}, _meanwhile=lambda: None)
+    return made
+
+
+@pytest.mark.parametrize("named", ["", "ab" * 32, bundle_hash().upper()])
+def test_a_run_that_names_another_bundle_never_reaches_the_executor(named: str) -> None:
+    executor = Counting()
+    reply = a_link(named, executor)._reply(asked(1))
+    assert (reply.error.code, reply.error.reason) == (ErrorCode.INVALID_FAB, "not the pinned app bundle")
+    assert executor.asked == []
+    assert a_link(bundle_hash(), executor)._reply(asked(1)).has_content()
+    assert a_link("ab" * 32, executor, frozenset({"ab" * 32}))._reply(asked(1)).has_content()
+
+
+def test_nothing_of_what_went_wrong_leaves_but_a_number() -> None:
+    class Failing:
+        def answer(self, data: bytes, meanwhile: Callable[[], None]) -> bytes:
+            del data, meanwhile
+            raise PeerError("executor-failed", "the case file of Maria K. is broken", "look at it")
+
+    reply = a_link(bundle_hash(), Failing())._reply(asked(1))
+    assert reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert re.fullmatch(r"executor-failed, incident [0-9a-f]{8}", reply.error.reason or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,36 @@ def test_a_connection_that_asks_is_kept() -> None:
     line, protocol = connected()
     protocol.data_received(b"POST /v1/fleet/get-run HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
     assert line.waits() == []
+
+
+def test_a_head_that_does_not_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, protocol = connected()
+    written: list[bytes] = []
+    monkeypatch.setattr(line, "write", written.append, raising=False)
+    protocol.data_received(b"POST /v1/fleet/get-run HTTP/1.1\r\nX: " + b"x" * 70_000)
+    assert b"".join(written).startswith(b"HTTP/1.1 400 ")
+    assert line.closed
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_is_1_3_or_nothing(tmp_path: Path, newest: ssl.TLSVersion) -> None:
+    pki = authority(tmp_path)
+    context = ssl.create_default_context(cafile=str(pki.ca))
+    context.maximum_version = newest
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(down, up, server_hostname="127.0.0.1")
+    server = gate.server_context(pki.certificate, pki.key).wrap_bio(up, down, server_side=True)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    if newest == ssl.TLSVersion.TLSv1_2:
+        with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
+            server.do_handshake()
+        return
+    with pytest.raises(ssl.SSLWantReadError):
+        server.do_handshake()
+    client.do_handshake()
+    server.do_handshake()
+    assert server.version() == "TLSv1.3"
 
 
 def test_nothing_but_http_is_spoken() -> None:
