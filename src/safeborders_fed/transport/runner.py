@@ -40,7 +40,7 @@ from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.transport.apps import FlowerFederation
 from safeborders_fed.transport.bundle import bundle_hash
-from safeborders_fed.transport.control import registered
+from safeborders_fed.transport.control import Registered
 from safeborders_fed.transport.superlink import SuperLinkSettings
 from safeborders_fed.transport.supervisor import die_with
 
@@ -194,7 +194,7 @@ class Runner:
             grid.set_run(run)
             if run.fab_hash != bundle_hash():
                 raise PeerError("foreign-bundle", "a run names another app bundle", "it is not done")
-            federation = FlowerFederation(grid, registered(self.settings.directory), self.deadline)
+            federation = FlowerFederation(grid, Registered(self.settings.directory), self.deadline)
             action, study = (str(run.override_config.get(name, "")) for name in ("action", "study"))
             self.work(action, study, federation)
             status, details = SubStatus.COMPLETED, ""
