@@ -345,7 +345,7 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
 @pytest.mark.parametrize(
     ("changes", "policy", "says"),
     [
-        ({"participants": ("BG", "FI", "IT")}, {}, "not among its participants"),
+        ({"participants": ("BG", "FI")}, {}, "not among its participants"),
         ({}, {"analyses": frozenset({"trends"})}, "analysis 'logistic'"),
         ({}, {"columns": frozenset({"sex"})}, "columns age_band, registration_date, trafficking_status"),
         ({}, {"minimum_participants": 4}, "below 4"),
