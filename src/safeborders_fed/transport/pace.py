@@ -1,7 +1,7 @@
 """When a node's link looks for the next message: a look costs the coordinator more than it costs the node.
 
-Guarantees: a node that has had no message for a minute looks every two seconds, and never more often than eight
-times a second.
+Guarantees: a node that has had no message for a minute looks every two seconds, and
+never more often than eight times a second.
 """
 
 from __future__ import annotations
