@@ -144,8 +144,13 @@ class Machine:
 
     def pid(self, part: str) -> int:
         """Process number of one of its processes (``executor``, ``link``, ``superlink``, ``gate``)."""
-        number: int = self.status()["service"]["processes"][part]["pid"]
-        return number
+
+        def known() -> int:  # 0, which a signal must never be sent to, while it is being started anew
+            number: int = self.status()["service"].get("processes", {}).get(part, {}).get("pid", 0)
+            return number if status.is_alive(number) else 0
+
+        found: int = wait_for(known, 20, f"a process of the {part} of {self.name}")
+        return found
 
     def kill(self, part: str) -> int:
         """Ends one of its processes at once; its number."""

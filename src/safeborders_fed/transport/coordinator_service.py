@@ -1,7 +1,8 @@
 """The coordinator's service: SuperLink on loopback, the gate before it, and the executor of studies.
 
 Guarantees: only the gate is reachable from outside. Nodes that are enrolled are known to SuperLink within
-seconds, revoked ones are not. A study whose process died is taken up again where it was.
+seconds, revoked ones are not. A study whose process died is taken up again where it was. A renewed
+certificate is in use within seconds, also at SuperLink, which reads its own at its start: it is started anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from safeborders_fed.coordinator import pki
 from safeborders_fed.coordinator.enrolment import expiries, transport_keys
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
@@ -47,6 +49,7 @@ class CoordinatorService:
     home: CoordinatorHome
     tell: Callable[[str], None]
     _last: str = field(default="", init=False)
+    _certificate: Path | None = field(default=None, init=False)
     _registered: dict[str, tuple[str, ...]] | None = field(default=None, init=False)
     _warned: date | None = field(default=None, init=False)
     _begun: dict[str, list[float]] = field(default_factory=dict, init=False)
@@ -63,7 +66,7 @@ class CoordinatorService:
             ConfigurationError: there is no address or certificate, another service runs here, or a port is
                 taken.
         """
-        SuperLinkSettings.of(self.home)
+        self._certificate = SuperLinkSettings.of(self.home).certificate
         children = {"superlink": self._superlink, "gate": self._gate, "executor": self._execute}
         code = Supervisor(self.directory, children, self._watch, self._prepare).run()
         self.tell("stopped")
@@ -82,7 +85,16 @@ class CoordinatorService:
         if state["text"] != self._last:
             self._last = state["text"]
             self.tell(state["text"])
-        return set()
+        return {"superlink"} if self._is_certificate_new() else set()
+
+    def _is_certificate_new(self) -> bool:
+        """Whether there is another certificate than before. The one before may end at any time."""
+        known = self._certificate
+        self._certificate = pki.server_files(self.home)[0]
+        if known in {None, self._certificate}:
+            return False
+        LOG.info("there is a new certificate: SuperLink is started anew with it")
+        return True
 
     def _superlink(self) -> None:
         superlink.serve(SuperLinkSettings.of(self.home))

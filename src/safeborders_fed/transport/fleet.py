@@ -61,6 +61,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from safeborders_fed.errors import PeerError
+from safeborders_fed.study.wire import PROTOCOL
 from safeborders_fed.transport.apps import pack, unpack
 from safeborders_fed.transport.bundle import bundle_hash
 from safeborders_fed.transport.patience import patiently
@@ -276,7 +277,8 @@ class Link:
 
     def _reply(self, message: Message) -> Message:
         if not self._is_pinned(message.metadata.run_id):
-            return Message(Error(ErrorCode.INVALID_FAB, "not the pinned app bundle"), reply_to=message)
+            text = f"not the app bundle of protocol {PROTOCOL}, which this node speaks"
+            return Message(Error(ErrorCode.INVALID_FAB, text), reply_to=message)
         try:
             data = unpack(message.content) if message.has_content() else b""
         except PeerError:
@@ -295,7 +297,14 @@ class Link:
             found = self._patiently(self._client.GetRun, request).run
             self._runs[run] = found.fab_hash in self._pinned
             if not self._runs[run]:
-                LOG.error("refused: run %d names app bundle %s, which is not pinned", run, found.fab_hash)
+                LOG.error(
+                    "refused: run %d names app bundle %s, which is not that of protocol %d: the coordinator "
+                    "has another version of this software (see `safeborders node doctor`), or a stranger "
+                    "started the run",
+                    run,
+                    found.fab_hash,
+                    PROTOCOL,
+                )
         return self._runs[run]
 
     def _push(self, reply: Message) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.node import notices
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
@@ -59,6 +59,7 @@ class NodeService:
     home: Path
     tell: Callable[[str], None]
     _last: str = field(default="", init=False)
+    _wrong: str = field(default="", init=False)
 
     @property
     def directory(self) -> Path:
@@ -99,7 +100,14 @@ class NodeService:
         return wanted | ({"link"} if self._link_changed() else set())
 
     def _link_changed(self) -> bool:
-        settings = NodeSettings.load(self.home)
+        try:
+            settings = NodeSettings.load(self.home)
+        except SafeBordersError as error:  # somebody edits node.toml: what runs goes on as it is
+            if self._wrong != error.cause:
+                self._wrong = error.cause
+                self.tell(f"{error}")
+            return False
+        self._wrong = ""
         stamp = _stamp(self.home / _ENROLMENT_FILE, settings.transport_key_path)
         used = read_json(self.directory / LINK_FILE).get("stamp")
         return used is not None and used != stamp

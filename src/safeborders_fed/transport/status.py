@@ -80,7 +80,7 @@ def coordinator_summary(home: CoordinatorHome) -> dict[str, Any]:
     service, worker = read_json(directory / STATUS_FILE), read_json(directory / EXECUTOR_FILE)
     if not _runs(service):
         state, text = "stopped", _why_stopped(directory)
-    elif not service["processes"].get("gate", {}).get("pid"):
+    elif not service.get("processes", {}).get("gate", {}).get("pid"):
         state, text = "starting", f"the gate is starting; see {directory / 'logs' / 'gate.log'}"
     elif not is_alive(worker.get("pid")):
         state, text = "starting", "SuperLink is starting"

@@ -82,7 +82,8 @@ class Supervisor:
         """
         logs = self.directory / LOG_DIRECTORY
         try:
-            logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self.directory, logs):  # each by itself: ``parents`` would not mind the mode
+                directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 "run-directory-unwritable",

@@ -153,6 +153,14 @@ def test_a_wrong_configuration_ends_the_service_with_its_code(
     assert "no-key" in (home / "run" / "logs" / "wrong.log").read_text(encoding="utf-8")
 
 
+def test_nobody_else_may_look_into_its_directory(
+    service: tuple[subprocess.Popen[bytes], Path],
+) -> None:
+    _, home = service
+    for name in ("run", "run/logs"):
+        assert (home / name).stat().st_mode & 0o777 == 0o700
+
+
 def test_two_services_do_not_share_a_directory(service: tuple[subprocess.Popen[bytes], Path]) -> None:
     _, home = service
     before = pid_of(home, "steady")
