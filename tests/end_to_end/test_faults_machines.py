@@ -71,7 +71,8 @@ def test_full_disk(made: FaultFederation, table: Table) -> None:
         made.wait_round(study, 1)
         with table.row(
             "Full disk at a node",
-            "BG's directory, with its logs, is a file system of 64 MiB, which is filled; then space is freed.",
+            "BG's directory, with its logs, is a file system of 64 MiB, which is filled. Then space "
+            "is freed.",
         ) as row:
             with made.between_rounds(study) as attempt:
                 filling = fill(node.home)
@@ -81,8 +82,9 @@ def test_full_disk(made: FaultFederation, table: Table) -> None:
             filling.unlink()
             made.wait_back(study, attempt, "BG")
             row.outcome = (
-                "What cannot be charged is not answered: a retry at once among the other four. The service goes "
-                "on and says on its standard error what to do; it takes part again by itself once there is space."
+                "What cannot be charged is not answered: a retry at once among the other four. The service "
+                "goes on and says on its standard error what to do; it takes part again by itself once there "
+                "is space."
             )
         assert made.finish(study).state == "finished"
         books.check(made, study)
@@ -99,7 +101,8 @@ def test_wrong_clock(made: FaultFederation, table: Table) -> None:
     node.stop()
     with table.row(
         "Wrong clock at a node",
-        "IT's clock is two hours fast (libfaketime) when its service and the study start; then it is put right.",
+        "IT's clock is two hours fast (libfaketime) when its service and the study start. Then it is put "
+        "right.",
     ) as row:
         node.environment = {"DONT_FAKE_MONOTONIC": "1"}
         node.start("faketime", "-f", "+2h")
@@ -115,8 +118,8 @@ def test_wrong_clock(made: FaultFederation, table: Table) -> None:
         node.start()
         made.wait_back(study, 0, "IT")
         row.outcome = (
-            "SuperLink takes none of its requests (401); the node names its clock among the causes. The study "
-            "runs with the other four, and with IT a few rounds after its clock is right."
+            "SuperLink takes none of its requests (401); the node names its clock among the causes. The "
+            "study runs with the other four, and with IT a few rounds after its clock is right."
         )
     assert made.finish(study).state == "finished"
     books.check(made, study)
@@ -141,8 +144,8 @@ def test_certificates_end(made: FaultFederation, table: Table) -> None:
     made.ready_study(study, rounds=2, retries=2, tick=TICK, epsilon=0.5)
     with table.row(
         "Expired server certificate",
-        "A certificate that ended an hour ago is put in use while the service runs, and FI has to connect anew. "
-        "Then it is renewed.",
+        "A certificate that ended an hour ago is put in use while the service runs, and FI has to connect "
+        "anew. Then it is renewed.",
     ) as row:
         issue(made, timedelta(days=1, hours=1))
 
@@ -160,8 +163,8 @@ def test_certificates_end(made: FaultFederation, table: Table) -> None:
 
     with table.row(
         "A certificate that is renewed in time, and the one before ends",
-        "The service starts with one that ends 25 seconds later. It is renewed, the gate is killed after that "
-        "end, so that all connections are made anew, and a study runs.",
+        "The service starts with one that ends 25 seconds later. It is renewed, the gate is killed after "
+        "that end, so that all connections are made anew, and a study runs.",
     ) as row:
         end = issue(made, timedelta(days=1) - timedelta(seconds=25))
         power_cut(made.coordinator)
