@@ -62,3 +62,10 @@ class PeerError(SafeBordersError):
     """The other side or the network failed."""
 
     exit_code = 6
+
+
+def rebuilt(exit_code: int, code: str, cause: str, fix: str) -> SafeBordersError:
+    """An error that was kept as its parts, by another process for one, as the class of its exit code."""
+    kinds = (DefectError, UsageError, DataError, ConfigurationError, RefusedError, PeerError)
+    kind = next((kind for kind in kinds if kind.exit_code == exit_code), DefectError)
+    return kind(code, cause, fix)

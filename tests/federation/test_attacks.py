@@ -363,9 +363,35 @@ def test_a_witness_cannot_invent_a_head(nodes: dict[str, Participant]) -> None:
     )
     lie = testimony.model_copy(update={"known": known}).signed(SIGNING_KEYS["PL"])
     others = tuple(lie if entry.node == "PL" else entry for entry in begin.testimonies)
+    # It does not count, so with four honest witnesses FI does not begin; with six it does, whatever PL says.
+    few = tuple(entry for entry in others if entry.node in {"BE", "BG", "GR", "IT", "PL"})
+    answer = nodes["FI"].answer(Begin(study=MASKED.id, testimonies=few).encode()).data
+    assert decode(answer) == Refusal("FI", Reason.LEDGER)
     answer = nodes["FI"].answer(Begin(study=MASKED.id, testimonies=others).encode()).data
-    assert decode(answer) == Refusal("FI", Reason.MALFORMED)
+    assert decode(answer) == Begun(study=MASKED.id, node="FI")
     assert not nodes["FI"]._ledger.witnesses.disputes()
+
+
+@pytest.mark.parametrize("lie", [{"entries": 99}, {"study": "study-9"}])
+def test_a_node_that_states_a_head_which_is_none_stays_out_and_stops_nobody(
+    nodes: dict[str, Participant], lie: dict[str, int | str]
+) -> None:
+    class Lying(Carrier):
+        def ask(
+            self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY
+        ) -> dict[str, bytes]:
+            replies = super().ask(requests, optional)
+            message = decode(replies["PL"]) if "PL" in replies else None
+            if isinstance(message, Contribution):
+                head = message.head.model_copy(update=lie)
+                if "study" in lie:
+                    head = head.signed(SIGNING_KEYS["PL"], "PL")
+                replies["PL"] = replace(message, head=head).signed(SIGNING_KEYS["PL"]).encode()
+            return replies
+
+    outcome = StudyRun(MASKED, Lying(nodes), PUBLIC_KEYS).run()
+    assert outcome.attempts == outcome.rounds + 1
+    assert "PL" not in outcome.heads
 
 
 def test_puppets_in_the_roster_are_refused(nodes: dict[str, Participant]) -> None:

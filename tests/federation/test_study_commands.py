@@ -278,6 +278,25 @@ def test_a_launch_without_approvals_says_who_is_missing_with_one_error(scene: Sc
     assert "published" in text
 
 
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--expires", "2020-12-31"], "2020-12-31, is past"),
+        (["--purpose", ""], "purpose"),
+    ],
+)
+def test_a_draft_that_no_study_can_be_is_refused_in_words(scene: Scene, more: list[str], named: str) -> None:
+    assert scene.draft("tables-2026", *more) == UsageError.exit_code
+    text = scene.text()
+    assert "[bad-terms]" in text
+    assert named in text
+
+
+def test_a_name_that_no_study_can_have_is_refused_in_words(scene: Scene) -> None:
+    assert scene.draft("Tables_2026") == UsageError.exit_code
+    assert "[bad-terms]: no such study can be drafted: id" in scene.text()
+
+
 def test_json_lines_end_in_exactly_one_summary(scene: Scene) -> None:
     scene.approved_by_all()
     assert scene.coordinator("launch", "tables-2026", "--json") == 0

@@ -168,5 +168,5 @@ def parse_parameters(kind: type[Analysis[Any, Any, Any]], raw: dict[str, Any]) -
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise ConfigurationError(
-            "bad-parameters", f"parameters of analysis {kind.name!r}: {problems}", "correct the manifest"
+            "bad-parameters", f"parameters of analysis {kind.name!r}: {problems}", "correct those parameters"
         ) from error

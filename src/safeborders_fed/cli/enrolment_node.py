@@ -87,7 +87,7 @@ def _print_enrolled(accepted: Accepted, file: Path, *, as_json: bool) -> None:
             "new_transport_key": accepted.new_transport_key,
             "logged": accepted.logged,
         },
-        f"The coordinator of this node is at {received.address}; {operators} sign for it.\n"
+        f"The coordinator of this node is at {received.address}; signing for it: {operators}.\n"
         f"{LOGGED if accepted.logged else WAITS}{renewed * accepted.new_transport_key}\n"
         f"Next: safeborders node roster show {file}",
         as_json=as_json,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 NodeHome = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0.0, help="Wait up to so many seconds for it to be ready.")
+]
 NOT_READY = 6
+_PAUSE = 0.5
 
 
 def node_start(home: NodeHome) -> int:
@@ -26,14 +32,14 @@ def node_start(home: NodeHome) -> int:
     return NodeService(home, _tell).run()
 
 
-def node_status(home: NodeHome, as_json: Json = False) -> int:
+def node_status(home: NodeHome, wait: Wait = 0.0, as_json: Json = False) -> int:
     """Show whether the node's service is running and connected. Exit code 0 if ready."""
     from safeborders_fed.node.expiries import expiries
     from safeborders_fed.node.settings import NodeSettings
     from safeborders_fed.transport.status import node_summary
 
     settings = NodeSettings.load(home)
-    found = node_summary(home)
+    found = waited_for(lambda: node_summary(home), wait)
     _print(f"node {settings.country}", found, expiries(settings), as_json=as_json)
     return 0 if found["state"] == "ready" else NOT_READY
 
@@ -45,8 +51,10 @@ def coordinator_start(home: Home) -> int:
     return CoordinatorService(_coordinator(home), _tell).run()
 
 
-def coordinator_status(home: Home, as_json: Json = False) -> int:
-    """Show whether the coordinator's service is running, and which nodes are connected.
+def coordinator_status(home: Home, wait: Wait = 0.0, as_json: Json = False) -> int:
+    """Show whether the coordinator's service is running, and which nodes may connect.
+
+    Which nodes are connected, `safeborders coordinator doctor` shows.
 
     Exit code 0 if ready.
     """
@@ -54,9 +62,23 @@ def coordinator_status(home: Home, as_json: Json = False) -> int:
     from safeborders_fed.transport.status import coordinator_summary
 
     coordinator = _coordinator(home)
-    found = coordinator_summary(coordinator)
+    found = waited_for(lambda: coordinator_summary(coordinator), wait)
     _print("coordinator", found, expiries(coordinator), as_json=as_json)
     return 0 if found["state"] == "ready" else NOT_READY
+
+
+def waited_for(
+    look: Callable[[], dict[str, Any]],
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """What ``look`` finds: at once if it is ready, else when it is or when the seconds are over."""
+    end = clock() + seconds
+    while (found := look())["state"] != "ready" and clock() < end:
+        sleep(_PAUSE)
+    return found
 
 
 def _coordinator(home: Path) -> CoordinatorHome:

@@ -15,23 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from safeborders_fed.cli import output
-from safeborders_fed.errors import (
-    ConfigurationError,
-    DataError,
-    DefectError,
-    PeerError,
-    RefusedError,
-    UsageError,
-)
+from safeborders_fed.errors import rebuilt
 
 if TYPE_CHECKING:
     from safeborders_fed.coordinator.study_files import StudyFiles
 
 _INTERRUPTED: Final = 130
-_ERRORS: Final = {
-    kind.exit_code: kind
-    for kind in (UsageError, DataError, ConfigurationError, RefusedError, PeerError, DefectError)
-}
+_SILENCE: Final = 5.0
+"""Seconds without news after which a live line says so."""
 
 
 def watch(files: StudyFiles, *, after: int | None, as_json: bool) -> None:
@@ -53,8 +44,7 @@ def watch(files: StudyFiles, *, after: int | None, as_json: bool) -> None:
         output.message(f"The run goes on. Look again with: safeborders coordinator study watch {files.study}")
         raise typer.Exit(_INTERRUPTED) from None
     if last["kind"] == "error":
-        kind = _ERRORS.get(last["exit_code"], PeerError)
-        raise kind(last["code"], last["cause"], last["fix"])
+        raise rebuilt(last["exit_code"], last["code"], last["cause"], last["fix"])
     output.result({"summary": last}, _summary(last), as_json=as_json)
 
 
@@ -87,14 +77,34 @@ def _live() -> Iterator[Callable[[dict[str, Any]], None]]:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+    news = News(time.monotonic)
+    console = Console(stderr=True)
+    with Live(
+        get_renderable=lambda: Text(news.text()), console=console, refresh_per_second=2, transient=True
+    ):
+        yield news.take
 
-        def show(row: dict[str, Any]) -> None:
-            text = line(row)
-            if text is not None:
-                live.update(Text(output.printable(text)), refresh=True)
 
-        yield show
+class News:
+    """The last line of a run, and for how long nothing has followed: a round may wait for a silent state."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._line = "waiting for the run to begin"
+
+    def take(self, row: dict[str, Any]) -> None:
+        """Takes a row of the run."""
+        text = line(row)
+        if text is not None:
+            self._line, self._at = text, self._clock()
+
+    def text(self) -> str:
+        """What to show now."""
+        silent = self._clock() - self._at
+        return output.printable(self._line) + (
+            f" · silent for {_clock(silent)}" if silent >= _SILENCE else ""
+        )
 
 
 def line(row: dict[str, Any]) -> str | None:

@@ -13,6 +13,8 @@ from typing import Final
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.coordinator.home import CoordinatorHome
@@ -53,16 +55,35 @@ def draft(
     Raises:
         RefusedError, ConfigurationError: As ``study.draft.draft``.
         RefusedError: A member's key has expired or is not valid yet.
-        UsageError: ``study-exists`` or ``unknown-study``, when the id is none.
+        UsageError: ``study-exists``; ``bad-terms``, for a name, purpose or number that no study can have.
     """
-    roster.roster.require_current(clock().date(), wish.participants)
-    manifest = drafted(wish)
+    today = clock().date()
+    roster.roster.require_current(today, wish.participants)
+    if wish.expires < today:
+        raise _bad_terms(f"its last day, {wish.expires}, is past")
+    try:
+        manifest = drafted(wish)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        raise _bad_terms("; ".join(f"{_key(entry)}: {entry['msg']}" for entry in mistakes)) from error
     files = StudyFiles(home, manifest.id)
     change = Change(state="draft", at=clock().isoformat(), by=by, why=manifest.purpose)
     files.create(
         manifest, roster, StudyState(study=manifest.id, manifest_hash=manifest.hash(), changes=(change,))
     )
     return manifest
+
+
+def _key(mistake: ErrorDetails) -> str:
+    return ".".join(map(str, mistake["loc"])) or "study"
+
+
+def _bad_terms(what: str) -> UsageError:
+    return UsageError(
+        "bad-terms",
+        f"no such study can be drafted: {what}",
+        "correct that option; a name is made of lower-case letters, digits and hyphens",
+    )
 
 
 def publish(

@@ -1,7 +1,8 @@
 """Following a run of a study from its files: what any process of the coordinator's user can do.
 
-Guarantees: nothing is written, and the run does not notice. It ends with the run's last word; if the run's
-process is gone without one, it says so instead of waiting for ever.
+Guarantees: nothing is written, and the run does not notice. It ends with the run's last word. If the run's
+process is gone without one, it goes on with the run that takes the study up again; if none does so soon, it
+says so instead of waiting for ever.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.25
 _GRACE: Final = 40
-"""How often a run that was asked for is looked for before it counts as not started: ten seconds."""
+"""How often a run that was asked for, or that takes a study up again, is looked for: ten seconds."""
 
 
 def runs(files: StudyFiles) -> int:
     """How many runs a study has had."""
-    return sum(row["kind"] == "started" for row in files.progress())
+    return _count(files.progress())
 
 
 def follow(
@@ -37,7 +38,7 @@ def follow(
 
     Raises:
         UsageError: ``never-launched``.
-        PeerError: ``run-not-started``, or ``run-interrupted`` when its process is gone.
+        PeerError: ``run-not-started``, or ``run-interrupted`` when its process is gone and no other follows.
     """
     number = runs(files) if after is None else after + 1
     if number == 0:
@@ -49,16 +50,24 @@ def follow(
     shown, idle = 0, 0
     while True:
         held = files.is_held()  # before reading: what a run says last, it says while it holds the study
-        rows = _run(files.progress(), number)
+        progress = files.progress()
+        rows = _run(progress, number)
         for row in rows[shown:]:
             yield row
             if row["kind"] in LAST_WORDS:
                 return
         idle = 0 if held or len(rows) > shown else idle + 1
         shown = len(rows)
-        if idle and (rows or idle > _GRACE):
+        if _count(progress) > number:  # the service has taken up what this run left
+            number, shown, idle = number + 1, 0, 0
+            continue
+        if idle > _GRACE:
             raise _gone(files.study, started=bool(rows))
         sleep(INTERVAL)
+
+
+def _count(rows: list[dict[str, Any]]) -> int:
+    return sum(row["kind"] == "started" for row in rows)
 
 
 def _run(rows: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
@@ -76,7 +85,7 @@ def _gone(study: str, *, started: bool) -> PeerError:
         return PeerError(
             "run-interrupted",
             f"the process that ran study {study!r} is gone; what it did is kept",
-            f"go on with `safeborders coordinator study resume {study}`",
+            f"start the coordinator, or use `safeborders coordinator study resume {study}`",
         )
     return PeerError(
         "run-not-started",

@@ -46,9 +46,10 @@ class Changed:
         """What to say when so few are left that the next absence stops the node."""
         if self.approvers > FEWEST:
             return None
+        people = "1 person" if self.approvers == 1 else f"{self.approvers or 'no'} people"
         return (
-            f"{self.approvers} people can approve at this node, and {FEWEST} are needed for keys and "
-            "studies: enrol another, so that one may be away"
+            f"{people} can approve at this node, and {FEWEST} are needed for keys and studies: "
+            "enrol another, so that one may be away"
         )
 
 

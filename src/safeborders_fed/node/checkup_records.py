@@ -146,7 +146,8 @@ def _by_this_node(settings: NodeSettings, tail: Tail) -> bool:
     if tail.entry is None or tail.entry.node != settings.country:
         return False
     accepted = settings.accepted_keys()
-    known = {*accepted.retired, *filter(None, [accepted.keys().get(settings.country)])}
+    earlier = accepted.earlier.get(settings.country, ())
+    known = {*earlier, *filter(None, [accepted.keys().get(settings.country)])}
     for path in (settings.signing_key_path, own_keys.successor(settings.signing_key_path)):
         if path.exists():
             known.add(public_hex(load_key(path)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study.offering import Status, Why
 
@@ -103,6 +104,8 @@ class Desk:
         if held is not None and held.manifest_hash == manifest.hash():
             status = Status.TAKEN_ON if held.ended is None else Status.ENDED
             return replace(here, status=status, reason=Why.NONE, obstacle=None)
+        if Record(self.studies.directory(manifest.id)).outcome() is not None:
+            return replace(here, status=Status.ENDED, reason=Why.NONE, obstacle=None)
         if refusal is not None:
             return replace(here, status=Status.REFUSED, reason=refusal.reason)
         if len(counted) >= self.policy.approvals_needed:

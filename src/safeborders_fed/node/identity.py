@@ -28,7 +28,7 @@ class Identity:
         signing_key: Long-term Ed25519 key.
         accepted: Name to public key (64 hexadecimal digits) of every node of the roster, itself included.
         roster_hash: Hash of the roster that holds exactly those keys.
-        retired: Keys that were given up; heads that this node signed with one of them still count.
+        retired: Keys of this node that were given up; heads that it signed with one of them still count.
         roster: That roster, which says from when to when each key may be used; None on one machine.
     """
 
@@ -79,9 +79,8 @@ class Identity:
             )
         # Its own key only: another state's that lapsed must not stop this node, see require_current.
         accepted.roster.require_current(today, [node])
-        return cls(
-            node, signing_key, accepted.keys(), accepted.roster.hash(), accepted.retired, accepted.roster
-        )
+        own = accepted.earlier.get(node, ())  # no other node's: with its old key it could invent heads
+        return cls(node, signing_key, accepted.keys(), accepted.roster.hash(), own, accepted.roster)
 
     def require_current(self, nodes: Collection[str], today: date) -> None:
         """Requires that the keys of these nodes may be used today.

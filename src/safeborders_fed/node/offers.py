@@ -81,6 +81,12 @@ class Offers:
         held = self.desk.ledger.reservation(manifest.id)
         if held is not None and held.manifest_hash == manifest.hash():
             return self.desk.studies.approvals(manifest.id)
+        if Record(self.desk.studies.directory(manifest.id)).outcome() is not None:
+            raise RefusedError(
+                "study-ended",
+                f"the coordinator said that study {manifest.id!r} has ended before it started here",
+                "draft a new study",
+            )
         refusal = self.desk.refusal(manifest)
         if refusal is not None:
             self._log_refusal(refusal)

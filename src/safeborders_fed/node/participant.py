@@ -171,7 +171,6 @@ class Participant:
         """The snapshot that a study would run on, if all but people permits it. Raises as ``approve``."""
         manifest.check()
         require_roster(manifest, self._identity.roster_hash)
-        self._identity.require_current(manifest.participants, self._clock().date())
         self._policy.check(
             manifest, node=self.node, max_victims=self._store.max_victims, today=self._clock().date()
         )
@@ -186,6 +185,7 @@ class Participant:
 
     def _take_on(self, manifest: Manifest, snapshot: str, approvals: Sequence[Approval]) -> _Study:
         """Reserves a study's cost and holds it ready; after a restart once more."""
+        self._identity.require_current(manifest.participants, self._clock().date())
         digest = manifest.hash()
         snapshot = self._ledger.reserve(manifest.id, digest, manifest.rho, snapshot)
         self._audit_log.append_if_new(

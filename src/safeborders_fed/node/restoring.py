@@ -160,12 +160,14 @@ def _check_and_mark(staging: Path, manifest: Manifest, key: Ed25519PrivateKey, w
     for name in ("data", "snapshots", "work", "quarantine"):
         (settings.store_path / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.open_store()
-    if manifest.ledger is not None:
-        with closing(Ledger(staging / LEDGER, NOTHING)) as ledger:
-            ledger.verify()
-            if ledger.head() != manifest.ledger:
-                raise _altered("its ledger does not end where the manifest says")
-            ledger.mark_restored(manifest.hash())
+    if manifest.ledger is None and (staging / LEDGER).exists():
+        raise _altered("it has a ledger that the manifest does not know")
+    # A node that had no ledger yet gets one, and it is marked too: that one may have spent since.
+    with closing(Ledger(staging / LEDGER, NOTHING)) as ledger:
+        ledger.verify()
+        if manifest.ledger is not None and ledger.head() != manifest.ledger:
+            raise _altered("its ledger does not end where the manifest says")
+        ledger.mark_restored(manifest.hash())
     with AuditLog(settings.audit_path, key, settings.country) as log:
         if tuple(log.head()) != (manifest.audit_entries, manifest.audit_head):
             raise _altered("its audit log does not end where the manifest says")

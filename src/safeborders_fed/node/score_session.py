@@ -1,8 +1,10 @@
 """Scoring and reviewing as a node's people do it: under a name, for a purpose, and written down.
 
-Guarantees: an entry of the audit log stands before any score is shown and before any verdict is kept; it says
-who, why, which model and how many referrals, and nothing of the referrals. If it cannot be written, nothing
-is scored or recorded. Rows that cannot be used are in a file with their reasons, whatever comes of the rest.
+Guarantees: before any score is shown and before any verdict is kept, what is done is in the audit log or,
+while the node's service writes that, in a signed note on the disk which the service logs (``notices``). It
+says who, why, which model and how many referrals, and nothing of the referrals. If it cannot be written,
+nothing is shown or recorded. Rows that cannot be used are in a file with their reasons, whatever comes of the
+rest.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from safeborders_fed.cases.mapping import Mapping
 from safeborders_fed.cases.rejection import Quarantine
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError, DataError, UsageError
-from safeborders_fed.node import review_list
+from safeborders_fed.node import notices, review_list
 from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.node.audit_log import Event
+from safeborders_fed.node.changes import alone
 from safeborders_fed.node.models import Accepted, NodeModels
 from safeborders_fed.node.referrals import Referrals, read_referrals
 from safeborders_fed.node.review_list import ReviewList
 from safeborders_fed.node.reviews import BandSummary, Reviews, Wanted
 from safeborders_fed.node.scoring import needed_fields
 from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.study.key_files import load_key
 
 
 def open_models(settings: NodeSettings) -> NodeModels:
@@ -32,14 +36,15 @@ def open_models(settings: NodeSettings) -> NodeModels:
     return NodeModels(settings.home, settings.operator_keys, settings.operator_signatures)
 
 
+@alone
 def accept_model(settings: NodeSettings, path: Path, *, by: str) -> Accepted:
     """Accepts a model, or its withdrawal, in a person's name.
 
-    What is not in the audit log is not kept: its entry is written once all is verified, then the files.
+    What is not on record is not kept: its entry is written once all is verified, then the files.
 
     Raises:
         UsageError: ``purpose-missing``, for a name that is none.
-        As NodeModels, NodeModels.accept and AuditLog.
+        As NodeModels, NodeModels.accept, ``alone`` and ``notices.record``.
     """
     if not _is_text(by):
         raise UsageError(
@@ -47,18 +52,14 @@ def accept_model(settings: NodeSettings, path: Path, *, by: str) -> Accepted:
             "a model is accepted by somebody, and --by is empty or holds marks that cannot be printed",
             "give your name with --by",
         )
-    models = open_models(settings)
-    with _audit_log(settings) as log:
 
-        def record(accepted: Accepted) -> None:
-            log.append(
-                Operation.APPROVE if accepted.action == "release" else Operation.REFUSE,
-                who=by,
-                why=f"{accepted.action} of model {accepted.id}",
-                details={"model": str(accepted.id), "model_sha256": accepted.sha256},
-            )
+    def record(accepted: Accepted) -> None:
+        operation = Operation.APPROVE if accepted.action == "release" else Operation.REFUSE
+        why = f"{accepted.action} of model {accepted.id}"
+        details = {"model": str(accepted.id), "model_sha256": accepted.sha256}
+        _put_on_record(settings, Event(operation, by, why, details))
 
-        return models.accept(path, record)
+    return open_models(settings).accept(path, record)
 
 
 def score_file(
@@ -86,7 +87,8 @@ def score_file(
         UsageError: ``purpose-missing``, ``quarantine-exists``, ``unknown-format``, or as
             ``NodeModels.for_use``.
         DataError: ``nothing-accepted`` (the rejected rows are kept all the same), or as ``read_referrals``.
-        ConfigurationError, PeerError, RefusedError: As ``NodeModels.for_use``, CaseStore.open and AuditLog.
+        ConfigurationError, PeerError, RefusedError: As ``NodeModels.for_use``, CaseStore.open and
+            ``notices.record``.
     """
     if not _is_text(by) or not _is_text(purpose):
         raise UsageError(
@@ -96,15 +98,14 @@ def score_file(
         )
     chosen = open_models(settings).for_use(model).model
     store = _store(settings)
-    with _audit_log(settings) as log:
-        referrals = read_referrals(path, mapping, store.keys, needed_fields(chosen))
-        kept = _keep_rejected(referrals, rejected_file, store)
-        _require_some(referrals, path, kept)
-        review = review_list.make(chosen, referrals, kept)
-        details: dict[str, str | int] = {"model": review.model, "model_sha256": review.sha256}
-        details |= {"referrals": len(review.entries), "review_list": review.id}
-        log.append(Operation.SCORE, who=by, why=purpose, details=details)
-        _reviews(settings, store).keep(review)
+    referrals = read_referrals(path, mapping, store.keys, needed_fields(chosen))
+    kept = _keep_rejected(referrals, rejected_file, store)
+    _require_some(referrals, path, kept)
+    review = review_list.make(chosen, referrals, kept)
+    details: dict[str, str | int] = {"model": review.model, "model_sha256": review.sha256}
+    details |= {"referrals": len(review.entries), "review_list": review.id}
+    _put_on_record(settings, Event(Operation.SCORE, by, purpose, details))
+    _reviews(settings, store).keep(review)
     return review
 
 
@@ -123,16 +124,14 @@ def record_verdicts(settings: NodeSettings, wanted: list[Wanted], *, by: str) ->
 
     Raises:
         DataError: As Reviews.check.
-        ConfigurationError: As CaseStore.open, AuditLog and Reviews.
+        ConfigurationError: As CaseStore.open, ``notices.record`` and Reviews.
         UsageError: ``bad-audit-entry``, for a name that is empty or too long.
     """
     reviews = _reviews(settings, _store(settings))
     reviews.check(wanted)
-    with _audit_log(settings) as log:
-        log.append(
-            Operation.REVIEW, who=by, why="verdicts on scored referrals", details={"verdicts": len(wanted)}
-        )
-        reviews.record(wanted, by=by, at=datetime.now(UTC))
+    event = Event(Operation.REVIEW, by, "verdicts on scored referrals", {"verdicts": len(wanted)})
+    _put_on_record(settings, event)
+    reviews.record(wanted, by=by, at=datetime.now(UTC))
 
 
 def summarise(settings: NodeSettings) -> tuple[BandSummary, ...]:
@@ -175,5 +174,6 @@ def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
     return Reviews(settings.home, store.files.sealer)
 
 
-def _audit_log(settings: NodeSettings) -> AuditLog:
-    return settings.open_audit_log()
+def _put_on_record(settings: NodeSettings, event: Event) -> None:
+    key = load_key(settings.signing_key_path)
+    notices.record(settings.home, key, settings.country, event, settings.open_audit_log)

@@ -11,8 +11,9 @@ Guarantees:
 
 from __future__ import annotations
 
+import logging
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.study.manifest import Manifest
     from safeborders_fed.study.messages import Round
+
+LOG: Final = logging.getLogger(__name__)
 
 
 def witnesses_needed(nodes: int, colluders: int) -> int:
@@ -61,7 +64,7 @@ class Session:
         self._offer: dict[str, str] | None = None
         self._checked: set[SignedKey] = set()
         self._last_masked = -1
-        self._held: set[str] = set()
+        self._held: set[Head] = set()
         self._stated: Head | None = None
         self._answered = False
         self._call = ""
@@ -140,9 +143,9 @@ class Session:
                 continue
             testimony.check(self._accepted(testimony.node))
             for known in testimony.known:
-                if known.node == self._identity.node and known.nonce == self._nonce:
+                mine = known.node == self._identity.node and known.nonce == self._nonce
+                if mine and self._holds_against(testimony.node, known):
                     witnesses.add(testimony.node)
-                    self._hold_against(testimony.node, known)
         self._ledger.witnesses.require_undisputed()
         needed = witnesses_needed(len(self._identity.accepted), self._manifest.tolerated_colluders)
         if len(witnesses) < needed:
@@ -160,14 +163,26 @@ class Session:
         self._begun, self._stated = True, None
         return Begun(study=self._manifest.id, node=self._identity.node)
 
-    def _hold_against(self, witness: str, known: Known) -> None:
+    def _holds_against(self, witness: str, known: Known) -> bool:
+        """Holds what a witness knew against the journal; false for a witness that invents heads.
+
+        Such a one does not count, and stops nothing: else one lying node would let no study begin.
+        """
+        honest = True
         for head in known.heads:
-            if head.value not in self._held:
+            if head in self._held:
+                continue
+            try:
                 self._identity.check_own(head)
-                if not self._ledger.witnesses.holds(head):
-                    self._ledger.witnesses.dispute(witness, head)
-                    continue
-                self._held.add(head.value)
+            except PeerError:
+                LOG.warning("%s testified to a ledger head that this node never signed", witness)
+                honest = False
+                continue
+            if self._ledger.witnesses.holds(head):
+                self._held.add(head)
+            else:
+                self._ledger.witnesses.dispute(witness, head)
+        return honest
 
     def _accepted(self, node: str) -> str:
         if node not in self._manifest.participants or node not in self._identity.accepted:

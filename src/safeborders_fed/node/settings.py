@@ -40,6 +40,11 @@ AUDIT_FILE: Final = "audit.jsonl"
 ROSTER_FILE: Final = "accepted-keys.json"
 APPROVERS_FILE: Final = "approvers.json"
 ENROLMENT_FILE: Final = "coordinator.json"
+_ACCEPT_ROSTER: Final = (
+    "have two people accept a roster with `safeborders node roster sign` and `roster accept`"
+)
+_ACCEPT_BUNDLE: Final = "accept the coordinator's bundle with `safeborders node enrol`"
+_ENROL_APPROVERS: Final = "enrol two people at least with `safeborders node approver add`"
 
 
 def _state(country: str) -> str:
@@ -162,7 +167,7 @@ class NodeSettings(BaseModel):
             raise no_policy(self.home)
         accepted = self.accepted_keys()
         if accepted.roster is None:
-            self._document(ROSTER_FILE, "no-roster", "an accepted roster")
+            self._document(ROSTER_FILE, "no-roster", _ACCEPT_ROSTER)
         self.approvers()  # without any, the node does not start
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
@@ -196,7 +201,7 @@ class NodeSettings(BaseModel):
         """
         if not (self.home / ROSTER_FILE).exists():
             return AcceptedKeys()
-        return AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", "an accepted roster"))
+        return AcceptedKeys.from_bytes(self._document(ROSTER_FILE, "no-roster", _ACCEPT_ROSTER))
 
     def enrolment(self) -> EnrolmentBundle:
         """What the node knows of its coordinator.
@@ -204,7 +209,7 @@ class NodeSettings(BaseModel):
         Raises:
             ConfigurationError: ``not-enrolled`` or ``bad-enrolment``.
         """
-        data = self._document(ENROLMENT_FILE, "not-enrolled", "an accepted enrolment bundle")
+        data = self._document(ENROLMENT_FILE, "not-enrolled", _ACCEPT_BUNDLE)
         try:
             return EnrolmentBundle.from_bytes(data)
         except (PeerError, RefusedError) as error:
@@ -225,7 +230,7 @@ class NodeSettings(BaseModel):
         Raises:
             ConfigurationError: ``no-approvers`` or ``bad-approvers``.
         """
-        return approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", "enrolled approvers"))
+        return approvers_from_bytes(self._document(APPROVERS_FILE, "no-approvers", _ENROL_APPROVERS))
 
     def open_ledger(self) -> Ledger:
         """The node's ledger under its policy's caps, checked from its first entry to its last.
@@ -239,12 +244,12 @@ class NodeSettings(BaseModel):
         ledger.verify()
         return ledger
 
-    def _document(self, name: str, code: str, what: str) -> bytes:
+    def _document(self, name: str, code: str, fix: str) -> bytes:
         try:
             return (self.home / name).read_bytes()
         except OSError as error:
             raise ConfigurationError(
-                code, f"{self.home / name} cannot be read: {error.strerror}", f"the node needs {what} there"
+                code, f"{self.home / name} cannot be read: {error.strerror}", fix
             ) from error
 
 
@@ -253,7 +258,7 @@ def no_policy(home: Path) -> ConfigurationError:
     return ConfigurationError(
         "no-policy",
         f"{home / SETTINGS_FILE} has no [policy]",
-        "decide what this node permits and write it there; nothing is permitted by default",
+        "decide what this node permits and write it there; docs/operations.md shows how",
     )
 
 

@@ -131,6 +131,7 @@ class AcceptedKeys(BaseModel):
     Attributes:
         roster: None before the first acceptance.
         retired: Keys that may never be used again, in order.
+        earlier: The same by the node that had them, so that nobody passes for another with an old key.
     """
 
     model_config = _STRICT
@@ -138,6 +139,7 @@ class AcceptedKeys(BaseModel):
     schema_version: Literal[1] = 1
     roster: Roster | None = None
     retired: tuple[PublicKey, ...] = ()
+    earlier: dict[str, tuple[PublicKey, ...]] = {}
 
     def keys(self) -> dict[str, str]:
         """Accepted public key of each node."""
@@ -168,8 +170,10 @@ class AcceptedKeys(BaseModel):
                 require_acceptance(entry.acceptance)
             except RefusedError as error:
                 raise _not_accepted(entry.node, error.cause) from error
-        given_up = {entry.old for entry in change.renewed + change.replaced + change.removed}
-        return AcceptedKeys(roster=roster, retired=tuple(sorted({*self.retired, *given_up})))
+        given_up = change.renewed + change.replaced + change.removed
+        retired = tuple(sorted({*self.retired, *(entry.old for entry in given_up)}))
+        earlier = {entry.node: (*self.earlier.get(entry.node, ()), entry.old) for entry in given_up}
+        return AcceptedKeys(roster=roster, retired=retired, earlier={**self.earlier, **earlier})
 
     def require_accepted(self, roster: Roster) -> None:
         """Requires that a roster is the accepted one.

@@ -63,6 +63,10 @@ def check_contribution(
     ):
         raise wrong_reply(node)
     message.check(public)
+    # The head is shown to all others in the next round, each of whom would refuse a wrong one.
+    message.head.check(public, node)
+    if message.head.study != request.study:
+        raise wrong_reply(node)
     return message
 
 

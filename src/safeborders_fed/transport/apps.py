@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -22,6 +22,7 @@ from safeborders_fed.transport.pacing import at_once
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.15
+_SECONDS_BETWEEN_COUNTS: Final = 0.5
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _SECONDS_TO_ASK_AGAIN: Final = 15.0
 _GRACE_SECONDS: Final = 5.0
@@ -112,6 +113,11 @@ class FlowerFederation:
         """Names of the nodes that SuperLink counts as connected."""
         there = set(self._grid.get_node_ids())
         return frozenset(node for node, numbers in self._nodes.items() if there & set(numbers))
+
+    def wait_for(self, nodes: Collection[str], until: float) -> None:
+        """Waits for nodes to be there, up to a time of the clock."""
+        while self._clock() < until and not self.online().issuperset(nodes):
+            self._sleep(_SECONDS_BETWEEN_COUNTS)
 
     def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Sends each node its request; the replies by node, without those that failed or came too late.

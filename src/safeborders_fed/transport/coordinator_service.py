@@ -25,6 +25,7 @@ from safeborders_fed.coordinator.study_files import StudyFiles, studies
 from safeborders_fed.errors import UsageError
 from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
+from safeborders_fed.transport.ports import require_free
 from safeborders_fed.transport.runner import Runner
 from safeborders_fed.transport.service_log import log_to_stderr
 from safeborders_fed.transport.status import EXECUTOR_FILE, RUN_DIRECTORY, coordinator_summary, write_json
@@ -62,15 +63,22 @@ class CoordinatorService:
         """Runs until it is told to stop; the exit code.
 
         Raises:
-            ConfigurationError: there is no address or certificate, or another service runs here.
+            ConfigurationError: there is no address or certificate, another service runs here, or a port is
+                taken.
         """
-        settings = SuperLinkSettings.of(self.home)
-        self._certificate = settings.certificate
-        self.directory.mkdir(mode=0o700, exist_ok=True)
-        superlink.prepare(settings)
-        (self.directory / EXECUTOR_FILE).unlink(missing_ok=True)
+        self._certificate = SuperLinkSettings.of(self.home).certificate
         children = {"superlink": self._superlink, "gate": self._gate, "executor": self._execute}
-        return Supervisor(self.directory, children, self._watch).run()
+        code = Supervisor(self.directory, children, self._watch, self._prepare).run()
+        self.tell("stopped")
+        return code
+
+    def _prepare(self) -> None:
+        """Makes sure of the ports and the secret, and removes what a service before this one said."""
+        network = self.home.network
+        require_free(network.listen_host, network.listen_port, "listen")
+        require_free("127.0.0.1", network.superlink_port, "superlink_port")
+        superlink.prepare(SuperLinkSettings.of(self.home))
+        (self.directory / EXECUTOR_FILE).unlink(missing_ok=True)
 
     def _watch(self) -> set[str]:
         state = coordinator_summary(self.home)

@@ -11,15 +11,18 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.node import notices
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
 from safeborders_fed.study.key_files import load_transport_key
 from safeborders_fed.transport import executor, fleet
@@ -40,6 +43,7 @@ _ENROLMENT_FILE: Final = "coordinator.json"
 FLOWER_FILE: Final = "flower-node"
 _SECONDS_OF_SILENCE: Final = 600.0
 _SECONDS_BETWEEN_ENDINGS: Final = 600
+_LOOKS_FOR_THE_LOG: Final = 60
 _WATCHED: Final = (SETTINGS_FILE, ROSTER_FILE, APPROVERS_FILE, _ENROLMENT_FILE)
 
 
@@ -55,6 +59,7 @@ class NodeService:
     home: Path
     tell: Callable[[str], None]
     _last: str = field(default="", init=False)
+    _wrong: str = field(default="", init=False)
 
     @property
     def directory(self) -> Path:
@@ -65,17 +70,24 @@ class NodeService:
         """Runs until it is told to stop; the exit code.
 
         Raises:
-            ConfigurationError: there is no policy, no enrolment, or no key; or another service runs here.
+            ConfigurationError: there is no policy, enrolment, roster, approver or key; another service runs
+                here; or what a process of the service ended over.
+            SafeBordersError: likewise.
         """
         settings = NodeSettings.load(self.home)
         if settings.policy is None:
             raise no_policy(self.home)
         settings.enrolment()
         load_transport_key(settings.transport_key_path)
+        children = {"executor": self._execute, "link": self._link}
+        code = Supervisor(self.directory, children, self._watch, self._forget).run()
+        self.tell("stopped")
+        return code
+
+    def _forget(self) -> None:
+        """Removes what the processes of a service before this one said."""
         for name in (LINK_FILE, EXECUTOR_FILE):
             (self.directory / name).unlink(missing_ok=True)
-        children = {"executor": self._execute, "link": self._link}
-        return Supervisor(self.directory, children, self._watch).run()
 
     def _watch(self) -> set[str]:
         """Says when the state changed; asks for a new link when the enrolment or the transport key did."""
@@ -88,7 +100,14 @@ class NodeService:
         return wanted | ({"link"} if self._link_changed() else set())
 
     def _link_changed(self) -> bool:
-        settings = NodeSettings.load(self.home)
+        try:
+            settings = NodeSettings.load(self.home)
+        except SafeBordersError as error:  # somebody edits node.toml: what runs goes on as it is
+            if self._wrong != error.cause:
+                self._wrong = error.cause
+                self.tell(f"{error}")
+            return False
+        self._wrong = ""
         stamp = _stamp(self.home / _ENROLMENT_FILE, settings.transport_key_path)
         used = read_json(self.directory / LINK_FILE).get("stamp")
         return used is not None and used != stamp
@@ -98,7 +117,7 @@ class NodeService:
         settings = NodeSettings.load(self.home)
         executor.limit_memory(settings.limits.memory_mib)
         stamp = _stamp(*(self.home / name for name in _WATCHED))
-        participant = settings.open_participant()
+        participant = patiently(settings.open_participant)
         self._note(EXECUTOR_FILE, "ready", "the cases, the ledger and the audit log are open")
 
         warned = ""
@@ -153,6 +172,23 @@ class NodeService:
         write_json(
             self.directory / name, {"state": state, "text": text, "at": at, "pid": os.getpid(), **further}
         )
+
+
+def patiently(open_it: Callable[[], Participant], sleep: Callable[[float], None] = time.sleep) -> Participant:
+    """The participant, once a command that holds the audit log has let go of it.
+
+    Raises:
+        SafeBordersError: As NodeSettings.open_participant; ``audit-log-busy`` after a minute.
+    """
+    for _ in range(_LOOKS_FOR_THE_LOG):
+        try:
+            return open_it()
+        except ConfigurationError as error:
+            if error.code != "audit-log-busy":
+                raise
+            LOG.info("a command writes the audit log; the service waits for it")
+        sleep(1.0)
+    return open_it()
 
 
 def _stamp(*files: Path) -> list[int]:

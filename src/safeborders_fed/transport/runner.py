@@ -3,6 +3,8 @@
 Guarantees: only a run that names the pinned bundle is done, and only its action and study are read from it;
 what is done with a study comes from the coordinator's own directory. Each task has a process of its own, so
 that one that fails leaves the service as it was.
+A task that begins soon after the service did waits for the nodes to be there again: a study that was cut off
+does not fail because its nodes need some seconds to connect.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import httpx
 from flwr.app import Message
@@ -46,27 +48,60 @@ from safeborders_fed.transport.supervisor import die_with
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.5
+SECONDS_TO_COME_BACK: Final = 20.0
+"""Nodes look for a coordinator that was away every few seconds, and are there again within 15."""
+_MOST_BYTES: Final = 65 * 2**20
+"""Of one reply: the largest that a node's executor lets out, and Flower's own parts of it."""
 
 Work = Callable[[str, str, Federation], None]
 """Does an action on a study over a federation."""
 
 
 class PatientGrid(HttpGrid):
-    """Flower's grid, which asks again for a part that is still on its way instead of pausing for a second."""
+    """Flower's grid, which asks again for a part that is still on its way instead of pausing for a second.
+
+    What one node uploads, or does not upload, must not end a round of the others: a reply that cannot be put
+    together is left out, so that its node counts as one that has not answered.
+    """
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """The replies that are there, each once."""
+        """The replies that are there and whole, each once."""
         response = self._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=message_ids))
-        return [self._complete(tree) for tree in response.message_object_trees]
+        replies = [self._complete(tree) for tree in response.message_object_trees]
+        return [reply for reply in replies if reply is not None]
 
-    def _complete(self, tree: ObjectTree) -> Message:
-        run = self.run.run_id
-        contents = {part.object_id: self._object(run, part.object_id) for part in iterate_object_tree(tree)}
+    def _complete(self, tree: ObjectTree) -> Message | None:
+        try:
+            message = self._put_together(tree)
+        except httpx.TransportError:
+            raise  # SuperLink is away: that says nothing of the node
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code >= 500:
+                raise
+            LOG.warning("a reply is left out: SuperLink has not all of it")
+            return None
+        except Exception as error:  # noqa: BLE001 - a node may have sent anything
+            LOG.warning("a reply is left out, for it is not whole: %s", type(error).__name__)
+            return None
+        message.metadata.__dict__["_message_id"] = tree.object_id
+        return message
+
+    def _put_together(self, tree: ObjectTree) -> Message:
+        run, contents, size = self.run.run_id, {}, 0
+        for part in iterate_object_tree(tree):
+            if part.object_id not in contents:
+                contents[part.object_id] = self._object(run, part.object_id)
+                size += len(contents[part.object_id])
+            if size > _MOST_BYTES:
+                raise PeerError(
+                    "too-large", "a reply is larger than any of this protocol", "look at the node"
+                )
         self._runtime_client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(node=self.node, run_id=run, message_object_id=tree.object_id)
         )
-        message = cast("Message", inflate_object_from_contents(tree.object_id, contents))
-        message.metadata.__dict__["_message_id"] = tree.object_id
+        message = inflate_object_from_contents(tree.object_id, contents)
+        if not isinstance(message, Message):
+            raise PeerError("malformed-record", "a reply is no message", "look at the node")
         return message
 
     def _object(self, run: int, identifier: str) -> bytes:
@@ -100,6 +135,7 @@ class Runner:
 
     def run(self) -> None:
         """Takes tasks until the process is told to stop."""
+        until = time.monotonic() + SECONDS_TO_COME_BACK
         client = self._client()
         while True:
             while _reap():
@@ -112,7 +148,7 @@ class Runner:
                 time.sleep(1.0)
                 continue
             if response.HasField("task") and response.token:
-                self._fork(response.token)
+                self._fork(response.token, until)
             time.sleep(_POLL_SECONDS)
 
     def _client(self) -> RuntimeHttpClient:
@@ -129,14 +165,14 @@ class Runner:
             ],
         )
 
-    def _fork(self, token: str) -> None:
+    def _fork(self, token: str, until: float) -> None:
         parent = os.getpid()
         if os.fork():
             return
         code = 1
         try:
             die_with(parent)
-            self._do(token)
+            self._do(token, until)
             code = 0
         except BaseException:  # noqa: BLE001 - nothing may go on above this frame in a child
             traceback.print_exc()
@@ -145,7 +181,7 @@ class Runner:
             sys.stderr.flush()
             os._exit(code)
 
-    def _do(self, token: str) -> None:
+    def _do(self, token: str, until: float) -> None:
         grid = PatientGrid(
             runtime_api_address=self.settings.address,
             root_certificates=self.settings.ca_certificate.read_bytes(),
@@ -163,7 +199,9 @@ class Runner:
             grid.set_run(run)
             if run.fab_hash != bundle_hash():
                 raise PeerError("foreign-bundle", "a run names another app bundle", "it is not done")
-            federation = FlowerFederation(grid, registered(self.settings.directory), self.deadline)
+            nodes = registered(self.settings.directory)
+            federation = FlowerFederation(grid, nodes, self.deadline)
+            federation.wait_for(nodes.keys(), until)
             action, study = (str(run.override_config.get(name, "")) for name in ("action", "study"))
             self.work(action, study, federation)
             status, details = SubStatus.COMPLETED, ""

@@ -80,6 +80,8 @@ class ShortWay:
         messages = [await receive()]
         while messages[-1].get("more_body", False):
             messages.append(await receive())
+        if messages[-1]["type"] == "http.disconnect":
+            return  # half a request is none
         # Not in another thread: it takes a millisecond or two, nearly all of it with the interpreter's lock.
         answer = self._answer(scope, b"".join(message.get("body", b"") for message in messages))
         if answer is None:

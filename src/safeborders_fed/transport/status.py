@@ -17,6 +17,7 @@ RUN_DIRECTORY: Final = "run"
 STATUS_FILE: Final = "status.json"
 LINK_FILE: Final = "link.json"
 EXECUTOR_FILE: Final = "executor.json"
+FAILURE_FILE: Final = "failure.json"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -58,8 +59,8 @@ def node_summary(home: Path) -> dict[str, Any]:
     directory = Path(home) / RUN_DIRECTORY
     service = read_json(directory / STATUS_FILE)
     link, worker = read_json(directory / LINK_FILE), read_json(directory / EXECUTOR_FILE)
-    if not is_alive(service.get("pid")) or service.get("state") == "stopped":
-        state, text = "stopped", "the service is not running"
+    if not _runs(service):
+        state, text = "stopped", _why_stopped(directory)
     elif worker.get("state") != "ready" or not is_alive(worker.get("pid")):
         state, text = "starting", "the executor is starting"
     elif link.get("state") == "connected" and is_alive(link.get("pid")):
@@ -77,8 +78,10 @@ def coordinator_summary(home: CoordinatorHome) -> dict[str, Any]:
     """
     directory = home.path / RUN_DIRECTORY
     service, worker = read_json(directory / STATUS_FILE), read_json(directory / EXECUTOR_FILE)
-    if not is_alive(service.get("pid")) or service.get("state") == "stopped":
-        state, text = "stopped", "the service is not running"
+    if not _runs(service):
+        state, text = "stopped", _why_stopped(directory)
+    elif not service.get("processes", {}).get("gate", {}).get("pid"):
+        state, text = "starting", f"the gate is starting; see {directory / 'logs' / 'gate.log'}"
     elif not is_alive(worker.get("pid")):
         state, text = "starting", "SuperLink is starting"
     else:
@@ -87,3 +90,18 @@ def coordinator_summary(home: CoordinatorHome) -> dict[str, Any]:
         state = "ready"
         text = f"ready: nodes reach it at {network.address}; enrolled: {nodes}"
     return {"state": state, "text": text, "service": service, "executor": worker}
+
+
+def _runs(service: Mapping[str, Any]) -> bool:
+    return is_alive(service.get("pid")) and service.get("state") != "stopped"
+
+
+def _why_stopped(directory: Path) -> str:
+    """That a service is not running and, if it ended by itself, why."""
+    failure = read_json(directory / FAILURE_FILE)
+    if not failure:
+        return "the service is not running"
+    return (
+        f"the service is not running; it ended over [{failure['code']}]: {failure['cause']}\n"
+        f"  Fix: {failure['fix']}"
+    )

@@ -6,7 +6,8 @@ share memory.
 Guarantees:
 
 - A child that ends is started again, later each time it fails soon, never for good; a child that says that
-  its configuration is wrong (exit codes 2 to 5 of ``errors``) ends the service with that code.
+  a person must act (exit codes 2 to 5 of ``errors``) ends the service with its error.
+- Of two services for one directory the second does nothing and leaves the first as it is.
 - When the supervisor dies in whatever way, its children are ended by the kernel.
 - Output of each child goes to a file of its own, which is rotated by size.
 - The state of the service is in one small file, replaced as a whole. A full disk ends no service.
@@ -30,8 +31,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from safeborders_fed.errors import ConfigurationError, SafeBordersError
-from safeborders_fed.transport.status import STATUS_FILE, write_json
+from safeborders_fed.errors import ConfigurationError, SafeBordersError, rebuilt
+from safeborders_fed.transport.status import FAILURE_FILE, STATUS_FILE, read_json, write_json
 
 LOG: Final = logging.getLogger(__name__)
 LOG_DIRECTORY: Final = "logs"
@@ -63,11 +64,13 @@ class Supervisor:
         directory: The service's ``run`` directory, made if absent, mode 700.
         children: Name to what the process does; each runs until it is told to stop (SIGTERM).
         watch: Called about once a second in the supervisor; names the children to be started anew.
+        prepare: Called once before the children are started, when the directory is this service's alone.
     """
 
     directory: Path
     children: Mapping[str, Callable[[], None]]
     watch: Callable[[], set[str]] = field(default=set)
+    prepare: Callable[[], None] = lambda: None
     _ended: bool = False
     _is_mute: bool = False
 
@@ -76,10 +79,12 @@ class Supervisor:
 
         Raises:
             ConfigurationError: ``already-running`` or ``run-directory-unwritable``.
+            SafeBordersError: what ``prepare`` raised, or the error of a child over which a person must act.
         """
         logs = self.directory / LOG_DIRECTORY
         try:
-            logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self.directory, logs):  # each by itself: ``parents`` would not mind the mode
+                directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 "run-directory-unwritable",
@@ -87,40 +92,49 @@ class Supervisor:
                 "let the service's user write there",
             ) from error
         with _only_one(self.directory):
+            (self.directory / FAILURE_FILE).unlink(missing_ok=True)
+            self.prepare()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
             family = [_Child(name, run) for name, run in self.children.items()]
             gc.collect()
             gc.freeze()  # a collection would write to every object, and so copy what the children share
             try:
-                return self._keep(family)
+                failed = self._keep(family)
             finally:
                 _stop(family)
                 self._write_status(family, "stopped")
+            if failed:
+                raise self._failure()
+            return 0
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._ended = True
 
-    def _keep(self, family: list[_Child]) -> int:
+    def _keep(self, family: list[_Child]) -> bool:
+        """Runs the children until the service is told to stop; true if one of them failed for good."""
         looked = 0.0
         while not self._ended:
             for child in family:
                 if not child.pid and time.monotonic() >= child.due:
                     self._start(child)
-            code = self._reap(family)
-            if code is not None:
-                return code
+            if self._reap(family):
+                return True
             if time.monotonic() - looked >= 1.0:
                 looked = time.monotonic()
+                self._write_status(family, "running")
                 wanted = self.watch()
                 for child in family:
                     if child.pid and child.name in wanted:
                         _kill(child.pid, signal.SIGTERM)
                     _rotate(self._log_of(child))
-                self._write_status(family, "running")
             time.sleep(0.2)
-        return 0
+        return False
+
+    def _failure(self) -> SafeBordersError:
+        """The error over which a child ended for good."""
+        return rebuilt(**read_json(self.directory / FAILURE_FILE))
 
     def _log_of(self, child: _Child) -> Path:
         return self.directory / LOG_DIRECTORY / f"{child.name}.log"
@@ -135,7 +149,7 @@ class Supervisor:
         code = 1
         try:
             _become(self._log_of(child), parent)
-            code = _call(child)
+            code = self._call(child)
         except BaseException:  # noqa: BLE001 - nothing may go on above this frame in a child
             traceback.print_exc()
         finally:
@@ -143,8 +157,20 @@ class Supervisor:
             sys.stderr.flush()
             os._exit(code)
 
-    def _reap(self, family: list[_Child]) -> int | None:
-        """Notices children that ended; an exit code if the service has to end with it."""
+    def _call(self, child: _Child) -> int:
+        """Does what a child is for, in its process; its exit code."""
+        try:
+            child.run()
+        except SafeBordersError as error:
+            LOG.error("%s", error)  # noqa: TRY400 - its text says all
+            parts = {"exit_code": error.exit_code, "code": error.code, "cause": error.cause, "fix": error.fix}
+            if error.exit_code in _ENDING:
+                write_json(self.directory / FAILURE_FILE, parts)
+            return error.exit_code
+        return 0
+
+    def _reap(self, family: list[_Child]) -> bool:
+        """Notices children that ended; true if the service has to end, too."""
         for child in family:
             if not child.pid:
                 continue
@@ -154,12 +180,15 @@ class Supervisor:
             child.pid = 0
             code = os.waitstatus_to_exitcode(status)
             if code in _ENDING:
-                return code
+                return True
             soon = time.monotonic() - child.started < _SOON
             child.pause = min(2 * child.pause + 0.5, _LONGEST_PAUSE) if soon and code else 0.0
             child.due = time.monotonic() + child.pause
-            LOG.warning("%s ended (%s); it is started again", child.name, _what(code))
-        return None
+            if code:
+                LOG.warning(
+                    "%s ended (%s) and is started again; see %s", child.name, _what(code), self._log_of(child)
+                )
+        return False
 
     def _write_status(self, family: list[_Child], state: str) -> None:
         content = {
@@ -219,15 +248,6 @@ def _become(log: Path, parent: int) -> None:
     os.close(output)
 
 
-def _call(child: _Child) -> int:
-    try:
-        child.run()
-    except SafeBordersError as error:
-        LOG.error("%s", error)  # noqa: TRY400 - its text says all
-        return error.exit_code
-    return 0
-
-
 def _stop(family: list[_Child]) -> None:
     for child in family:
         if child.pid:
@@ -259,7 +279,7 @@ def _rotate(log: Path) -> None:
     Its writer appends, and goes on in the empty file.
     """
     try:
-        if log.stat().st_size < _LARGEST_LOG:
+        if not log.exists() or log.stat().st_size < _LARGEST_LOG:  # not yet: its child was forked just now
             return
         for number in range(_LOGS_KEPT - 1, 0, -1):
             older = log.with_name(f"{log.name}.{number}")

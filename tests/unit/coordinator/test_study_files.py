@@ -138,6 +138,17 @@ def test_a_run_that_is_gone_without_a_last_word_is_named(files: StudyFiles) -> N
     assert "study resume study-1" in error.value.fix
 
 
+def test_a_run_that_takes_up_what_another_left_is_followed(files: StudyFiles) -> None:
+    def two_runs() -> Iterator[None]:
+        yield from told(files, "started", "round")
+        yield from (None for _ in range(30))  # the service starts again
+        yield from told(files, "started", "round", "summary")
+
+    clock = Clock(two_runs())
+    rows = [row["kind"] for row in follow(files, clock, after=0)]
+    assert rows == ["started", "round", "started", "round", "summary"]
+
+
 def test_a_run_that_never_starts_is_not_waited_for_forever(files: StudyFiles) -> None:
     clock = Clock(iter(()))
     with pytest.raises(PeerError) as error:

@@ -189,6 +189,16 @@ def test_a_restored_ledger_spends_nothing_until_two_people_settle_it(
         ledger.verify()
 
 
+def test_a_backup_from_before_the_first_study_gives_back_no_budget(home: Path, tmp_path: Path) -> None:
+    for path in home.glob("ledger.sqlite*"):
+        path.unlink()
+    back_up(NodeSettings.load(home), tmp_path / "b.tar", "user x")
+    restore(tmp_path / "b.tar", tmp_path / "new", "user y")
+    restored = NodeSettings.load(tmp_path / "new").open_ledger()
+    with closing(restored) as ledger, pytest.raises(RefusedError, match="ledger-disputed"):
+        ledger.reserve("study-2", "b" * 64, 0.001)
+
+
 def test_approvals_of_one_restore_settle_no_other(home: Path, tmp_path: Path) -> None:
     back_up(NodeSettings.load(home), tmp_path / "b.tar", "user x")
     hashes = set()

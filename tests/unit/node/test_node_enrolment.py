@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from enrolment_samples import NOW, PEOPLE, WORDS, Site, code_of, federation, later
 from safeborders_fed.coordinator.enrolment import enrol, revoke
 from safeborders_fed.coordinator.home import add_operator
+from safeborders_fed.errors import PeerError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
 from safeborders_fed.node.audit_chain import verify
@@ -21,6 +22,7 @@ from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.rosters import accept, review, sign
 from safeborders_fed.study import durable
 from safeborders_fed.study.enrolment import EnrolmentBundle
+from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key, load_transport_key, transport_public
 from safeborders_fed.study.roster import Member, Roster, SignedRoster
 from safeborders_fed.study.validity import warnings
@@ -309,6 +311,12 @@ def test_a_renewed_key_takes_over_everywhere_without_people(site: Site) -> None:
     assert {path.stat().st_mode & 0o777 for path in site.directory.glob("BG.key*")} == {0o600}
     identity = Identity.from_accepted("BG", new, settings.accepted_keys(), later(1).date())
     assert identity.retired == (public_hex(old),)
+    # To FI it is another node's old key, with which nobody can sign heads of FI's ledger.
+    fi = site.node("FI")
+    other = Identity.from_accepted("FI", load_key(fi.signing_key_path), fi.accepted_keys(), later(1).date())
+    with pytest.raises(PeerError, match="does not verify"):
+        other.check_own(Head(entries=2**52, value="a" * 64).signed(old, "FI"))
+    identity.check_own(Head(entries=5, value="a" * 64).signed(old, "BG"))
     # And once more, a year later.
     enrol(site.home, renew(settings, later(300)).request, site.terms(), later(300))
     take(site, site.bundle("BG"), fingerprint=None)

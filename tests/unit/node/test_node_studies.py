@@ -289,6 +289,16 @@ def test_the_end_of_a_study_releases_its_reservation_once(taken_on: Node, messag
     assert taken_on.join(MANIFEST) == Refusal("BE", Reason.EXPIRED)
 
 
+def test_a_study_that_was_withdrawn_before_it_started_never_starts(node: Node) -> None:
+    """Its approvals lie there still; whoever read that it has ended must be able to rely on it."""
+    node.offer(MANIFEST)
+    node.approve(MANIFEST)
+    assert isinstance(node.ask(finished(outcome="withdrawn")), Kept)
+    assert node.offer(MANIFEST).status == Status.ENDED
+    assert node.join(MANIFEST) == Refusal("BE", Reason.EXPIRED)
+    assert node.running._ledger.totals().reserved == 0
+
+
 @pytest.mark.parametrize("order", [sorted, lambda found, key: sorted(found, key=key, reverse=True)])
 def test_the_record_is_kept_in_any_order_and_the_release_put_together(
     taken_on: Node, order: Callable[..., list[Finished]]

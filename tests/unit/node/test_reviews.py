@@ -118,7 +118,9 @@ def test_of_several_verdicts_all_or_none_are_recorded(
 def test_a_review_is_in_the_audit_log_without_its_content(settings: NodeSettings, review: ReviewList) -> None:
     record_verdicts(settings, [Wanted(f"{review.id}-001", "disagree", "A secret note")], by="Emil")
     entry = json.loads(settings.audit_path.read_text(encoding="utf-8").splitlines()[-1])
-    assert (entry["operation"], entry["who"], entry["details"]) == ("review", "Emil", {"verdicts": 1})
+    assert (entry["operation"], entry["who"]) == ("review", "Emil")
+    assert entry["details"].keys() == {"verdicts", "done_at", "key"}
+    assert entry["details"]["verdicts"] == 1
     assert "disagree" not in json.dumps(entry)
     assert "secret" not in json.dumps(entry)
 

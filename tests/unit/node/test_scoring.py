@@ -320,6 +320,8 @@ def test_each_use_is_in_the_audit_log_without_any_name_of_a_case(node: NODE, tmp
     line = node[0].audit_path.read_text(encoding="utf-8").splitlines()[-1]
     entry = json.loads(line)
     assert (entry["operation"], entry["who"], entry["why"]) == ("score", "Dana", "Case 7/26")
+    assert entry["details"].pop("done_at") <= entry["at"]
+    assert entry["details"].pop("key"), "the number of the note"
     assert entry["details"] == {
         "model": "detection-1",
         "model_sha256": review.sha256,
@@ -328,6 +330,19 @@ def test_each_use_is_in_the_audit_log_without_any_name_of_a_case(node: NODE, tmp
     }
     key = public_hex(load_key(node[0].signing_key_path))
     assert verify(node[0].audit_path, [key]).entries >= 2
+
+
+def test_while_the_service_writes_the_log_a_scoring_is_done_and_the_service_logs_it(
+    node: NODE, tmp_path: Path
+) -> None:
+    with node[0].open_audit_log() as log:
+        before = log.head()
+        review = _score(node[0], samples.write(tmp_path / "r.csv", samples.rows(3)), purpose="Case 9/26")
+        assert log.head() == before
+    node[0].open_audit_log().close()  # as the service does when it finds a note
+    entry = json.loads(node[0].audit_path.read_text(encoding="utf-8").splitlines()[-1])
+    assert (entry["operation"], entry["who"], entry["why"]) == ("score", "Dana", "Case 9/26")
+    assert entry["details"]["review_list"] == review.id
 
 
 def test_without_an_audit_log_nothing_is_scored(node: NODE, tmp_path: Path) -> None:

@@ -226,6 +226,8 @@ def test_a_renewed_key_follows_by_its_renewal_alone() -> None:
     after = accepted.accept(second, nobody)
     assert after.keys()["PL"] == public_hex(key("PL 2"))
     assert after.retired == (public_hex(key("PL")),)
+    assert after.earlier == {"PL": (public_hex(key("PL")),)}
+    assert AcceptedKeys.from_bytes(after.to_bytes()) == after
     third = roster(*second.members, after=second)
     assert after.accept(third, nobody).keys() == after.keys()
 

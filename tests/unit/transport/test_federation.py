@@ -135,3 +135,16 @@ def test_who_is_online() -> None:
 def test_nobody_to_ask_is_no_wait(nodes: dict[str, bytes]) -> None:
     grid = FakeGrid({})
     assert federation(grid, 1.0).ask(nodes) == {}
+
+
+def test_nodes_that_are_about_to_come_back_are_waited_for_up_to_a_time() -> None:
+    grid = FakeGrid({11: 1.0, 22: 1.0, 31: 1.0})
+    grid.online = {11, 31}
+    made = federation(grid)
+    made.wait_for(NODES.keys(), 12.0)
+    assert 12.0 <= grid.now < 13.0
+    made.wait_for(NODES.keys(), 12.0)
+    assert grid.now < 13.0, "the time is over"
+    grid.online = {11, 21, 31}
+    made.wait_for(NODES.keys(), 100.0)
+    assert grid.now < 13.0, "all are there; BG with the key that it had before"

@@ -161,6 +161,12 @@ def test_what_is_malformed_gets_flowers_own_answer(both: Both, body: bytes, kind
     assert short[0] >= 400
 
 
+def test_another_kind_of_body_is_refused_however_well_formed(both: Both) -> None:
+    long, short = both.answers(PULL, pull(both.node), headers(both.key) | {"content-type": "text/plain"})
+    assert long == short
+    assert short[0] == 415
+
+
 def test_a_handler_that_fails_leaves_no_trace_and_flowers_own_answer(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,3 +196,18 @@ def test_administration_goes_the_long_way() -> None:
     for method, path in (("POST", "/v1/control/start-run"), ("GET", PULL), ("POST", "/health")):
         asyncio.run(way({"type": "http", "method": method, "path": path}, None, None))  # type: ignore[arg-type]
     assert reached == ["/v1/control/start-run", PULL, "/health"]
+
+
+def test_half_a_request_is_none(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_handlers, "pull_messages", fails)
+    given = [(name.encode(), value.encode()) for name, value in headers(both.key).items()]
+    scope = {"type": "http", "method": "POST", "path": PULL, "headers": given, "app": both.short}
+    came = [
+        {"type": "http.request", "body": pull(both.node), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return came.pop(0)
+
+    asyncio.run(short_way.ShortWay(fails)(scope, receive, fails))

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.transport import status as status_module
 from safeborders_fed.transport import supervisor
 
 SERVICE = """
     import os, sys, time
     from pathlib import Path
-    from safeborders_fed.errors import ConfigurationError
+    from safeborders_fed.errors import ConfigurationError, SafeBordersError
     from safeborders_fed.transport.supervisor import Supervisor
 
     home = Path(sys.argv[1])
@@ -39,7 +41,11 @@ SERVICE = """
         (home / "again").unlink(missing_ok=True)
         return {"steady"} if asked else set()
 
-    sys.exit(Supervisor(home / "run", {"steady": steady, "wrong": wrong}, watch).run())
+    try:
+        sys.exit(Supervisor(home / "run", {"steady": steady, "wrong": wrong}, watch).run())
+    except SafeBordersError as error:
+        (home / "error").write_text(f"{error.code}: {error.cause}; {error.fix}")
+        sys.exit(error.exit_code)
 """
 
 
@@ -107,6 +113,23 @@ def test_children_die_with_a_supervisor_that_is_killed(service: tuple[subprocess
         wait_for(lambda child=child: is_gone(child))
 
 
+def test_its_status_says_running_before_anybody_is_told_of_a_change(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def watch() -> set[str]:
+        seen.append(status_module.node_summary(tmp_path)["state"])
+        os.kill(os.getpid(), signal.SIGTERM)
+        return set()
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert supervisor.Supervisor(tmp_path / "run", {}, watch).run() == 0
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(number, handler)
+    assert seen == ["starting"]
+
+
 def test_all_stop_together_and_the_status_says_so(service: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, home = service
     children = [pid_of(home, name) for name in ("steady", "wrong")]
@@ -137,13 +160,30 @@ def test_a_wrong_configuration_ends_the_service_with_its_code(
     process, home = service
     (home / "go-wrong").touch()
     assert process.wait(15) == 4
+    assert (home / "error").read_text(encoding="utf-8") == "no-key: there is no key; make one"
+    found = status_module.node_summary(home)
+    assert found["state"] == "stopped"
+    assert "[no-key]: there is no key" in found["text"]
+    assert "Fix: make one" in found["text"]
     assert "no-key" in (home / "run" / "logs" / "wrong.log").read_text(encoding="utf-8")
+
+
+def test_nobody_else_may_look_into_its_directory(
+    service: tuple[subprocess.Popen[bytes], Path],
+) -> None:
+    _, home = service
+    for name in ("run", "run/logs"):
+        assert (home / name).stat().st_mode & 0o777 == 0o700
 
 
 def test_two_services_do_not_share_a_directory(service: tuple[subprocess.Popen[bytes], Path]) -> None:
     _, home = service
-    with pytest.raises(Exception, match="already"):
-        supervisor.Supervisor(home / "run", {}).run()
+    before = pid_of(home, "steady")
+    prepared: list[bool] = []
+    with pytest.raises(ConfigurationError, match="already"):
+        supervisor.Supervisor(home / "run", {}, prepare=lambda: prepared.append(True)).run()
+    assert not prepared, "the second service must not touch what the first one said of itself"
+    assert pid_of(home, "steady") == before
 
 
 def test_a_log_that_grew_is_rotated_and_a_bounded_number_kept(
