@@ -53,8 +53,8 @@ def test_copied_and_revoked_nodes(made: FaultFederation, table: Table) -> None:
         assert not charges_of(copied.home, study)
         row.outcome = (
             "The copy is not let in while FI is there. Once it takes FI's place, requests reach the one or "
-            "the other. The copy has not begun the study and charges nothing: every contribution is FI's own, "
-            "or FI is left out. The study goes on with the others."
+            "the other. The copy has not begun the study and charges nothing: every contribution is FI's "
+            "own, or FI is left out. The study goes on with the others."
         )
 
     with table.row(
