@@ -116,7 +116,7 @@ def test_a_node_stands_still_or_is_cut_off(made: FaultFederation, table: Table) 
         made.wait_charged(study, attempt, "PT")
         nodes["PT"].kill("link")
         assert made.settled(study, attempt).failures == {}
-        assert "link ended (by signal 9); it is started again" in nodes["PT"].text()
+        assert "link ended (by signal 9) and is started again" in nodes["PT"].text()
         row.outcome = "The coordinator asks again; the same bytes are sent. No retry, and no second charge."
 
     with table.row(
@@ -130,7 +130,7 @@ def test_a_node_stands_still_or_is_cut_off(made: FaultFederation, table: Table) 
         assert made.settled(study, attempt).failures == {"FI": "unavailable"}
         assert attempt in books.charged(made, "FI", study)
         made.wait_back(study, attempt, "FI")
-        assert "executor ended (by signal 9); it is started again" in nodes["FI"].text()
+        assert "executor ended (by signal 9) and is started again" in nodes["FI"].text()
         row.outcome = (
             "The next executor gets the same request and refuses it: it has not begun the study. A retry at "
             "once, among the other four; FI takes part again a few rounds later."

@@ -84,8 +84,8 @@ def test_other_versions(made: FaultFederation, table: Table) -> None:
         books.check(made, study)
         row.outcome = (
             "BG takes part. The coordinator shows that FI speaks a version too far from its own, which side "
-            "is too old and what to install. PT refuses the run unread; both sides' logs name the protocol. The "
-            "study finishes with the other four."
+            "is too old and what to install. PT refuses the run unread; both sides' logs name the protocol. "
+            "The study finishes with the other four."
         )
     nodes["PT"].stop()
     nodes["BG"].stop()

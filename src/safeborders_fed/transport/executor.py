@@ -30,6 +30,8 @@ LARGEST_FRAME: Final = 64 * 2**20
 _LENGTH: Final = struct.Struct("<I")
 BEAT_SECONDS: Final = 2.0
 _SECONDS_FOR_ANOTHER: Final = 30.0
+_SECONDS_TO_DIE: Final = 0.5
+"""A process that is being ended still listens for a moment: it must not be asked a second time."""
 
 
 class Answers(Protocol):
@@ -190,6 +192,7 @@ class ExecutorClient:
             except (OSError, EOFError) as error:
                 LOG.warning("the executor went away over a message: %s", type(error).__name__)
                 self._drop()
+                time.sleep(_SECONDS_TO_DIE)
         raise PeerError(
             "executor-failed",
             "the executor died twice over one message",

@@ -357,8 +357,8 @@ def _explain(error: Exception) -> str:
             401: "the coordinator does not know this node's transport key (not enrolled yet, or revoked), or "
             "this machine's clock is off: run `safeborders node doctor`",
             404: "the address is not that of a coordinator's gate: compare it with the enrolment bundle",
-            412: "the coordinator does not know this node's transport key: not enrolled yet, or revoked; if "
-            "neither, run `safeborders node doctor`",
+            412: "the coordinator does not know this node's transport key (not enrolled yet, or revoked), or "
+            "another machine is connected with the same key: run `safeborders node doctor`",
             503: "the coordinator is starting or stopped; trying again",
         }
         if status >= 500 or status not in known:

@@ -10,7 +10,7 @@ Guarantees:
 - Of two services for one directory the second does nothing and leaves the first as it is.
 - When the supervisor dies in whatever way, its children are ended by the kernel.
 - Output of each child goes to a file of its own, which is rotated by size.
-- The state of the service is in one small file, replaced as a whole.
+- The state of the service is in one small file, replaced as a whole. A full disk ends no service.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Supervisor:
     watch: Callable[[], set[str]] = field(default=set)
     prepare: Callable[[], None] = lambda: None
     _ended: bool = False
+    _is_mute: bool = False
 
     def run(self) -> int:
         """Runs until SIGTERM or SIGINT; the exit code.
@@ -196,7 +197,14 @@ class Supervisor:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "processes": {child.name: {"pid": child.pid, "starts": child.starts} for child in family},
         }
-        write_json(self.directory / STATUS_FILE, content)
+        try:
+            write_json(self.directory / STATUS_FILE, content)
+        except OSError as error:  # no reason to end a service, which is of use again once there is space
+            if not self._is_mute:
+                LOG.warning("%s cannot be written: %s; free space there", self.directory, error.strerror)
+            self._is_mute = True
+        else:
+            self._is_mute = False
 
 
 class _only_one:  # noqa: N801 - used as a statement

@@ -107,6 +107,39 @@ def test_a_message_whose_executor_died_is_handed_to_the_next(tmp_path: Path) -> 
     following.join(5)
 
 
+def test_one_that_listens_a_moment_longer_than_it_lives_is_not_asked_twice(tmp_path: Path) -> None:
+    ready = threading.Event()
+
+    def die_slowly() -> None:
+        listener = executor._listen(tmp_path / "s")
+        ready.set()
+        connection, _ = listener.accept()
+        executor.receive(connection)
+        connection.close()
+        time.sleep(0.15)  # whoever connects now is queued, and reset when the process is gone
+        listener.close()
+
+    dying = threading.Thread(target=die_slowly)
+    dying.start()
+    ready.wait(5)
+
+    def next_one() -> None:
+        dying.join(5)
+        with serving(tmp_path / "s", Echo()):
+            answered.wait(5)
+
+    answered = threading.Event()
+    following = threading.Thread(target=next_one)
+    following.start()
+    client = ExecutorClient(tmp_path / "s", 5.0, nothing)
+    try:
+        assert client.answer(b"abc", nothing) == b"cba"
+    finally:
+        answered.set()
+        client._drop()
+        following.join(10)
+
+
 def test_an_executor_that_dies_twice_is_an_error_without_a_text_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "s"
     listener = executor._listen(path)

@@ -139,6 +139,21 @@ def test_all_stop_together_and_the_status_says_so(service: tuple[subprocess.Pope
     assert status(home)["state"] == "stopped"
 
 
+def test_a_status_that_cannot_be_written_ends_no_service(
+    service: tuple[subprocess.Popen[bytes], Path],
+) -> None:
+    process, home = service
+    (home / "run" / "status.json.part").mkdir()  # as on a full disk, an error at each try
+    first = pid_of(home, "steady")
+    os.kill(first, signal.SIGKILL)
+    log = home / "run" / "logs" / "steady.log"
+    wait_for(lambda: log.read_text(encoding="utf-8").count("steady begins") == 2)
+    assert process.poll() is None
+    assert pid_of(home, "steady") == first  # the last word that could be written
+    (home / "run" / "status.json.part").rmdir()
+    wait_for(lambda: pid_of(home, "steady") not in {0, first})
+
+
 def test_a_wrong_configuration_ends_the_service_with_its_code(
     service: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
