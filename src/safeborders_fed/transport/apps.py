@@ -89,7 +89,8 @@ class FlowerFederation:
 
     Args:
         grid: In process or of a SuperLink.
-        nodes: Node name to Flower's numbers of it, the newest last: during a renewal of its key it has two.
+        nodes: Node name to Flower's numbers of it, the newest last: two while its key is renewed. It
+            may change meanwhile.
         deadline: Seconds after which a node counts as silent.
         clock: Seconds of a clock that only goes forward.
         sleep: Waits so many seconds.
@@ -156,19 +157,19 @@ class FlowerFederation:
         """Sends; identifier of each message to the node it is for."""
         if not requests:
             return {}
-        there = set(self._grid.get_node_ids())
+        there, nodes = set(self._grid.get_node_ids()), dict(self._nodes.items())
+        names = [node for node in requests if node in nodes]
         messages = [
-            Message(pack(data), dst_node_id=self._number(node, there), message_type=_TYPE, ttl=self._deadline)
-            for node, data in requests.items()
-            if node in self._nodes
+            Message(
+                pack(requests[node]),
+                dst_node_id=_newest(nodes[node], there),
+                message_type=_TYPE,
+                ttl=self._deadline,
+            )
+            for node in names
         ]
-        names = [node for node in requests if node in self._nodes]
         identifiers = self._grid.push_messages(messages) if messages else []
         return {identifier: node for identifier, node in zip(identifiers, names, strict=True) if identifier}
-
-    def _number(self, node: str, there: set[int]) -> int:
-        numbers = self._nodes[node]
-        return next((number for number in reversed(numbers) if number in there), numbers[-1])
 
     def _pull(self, sent: dict[str, str]) -> Iterator[tuple[str, bytes | None, bool]]:
         """Replies that have come, each once; None for one that is no message of this protocol.
@@ -189,6 +190,11 @@ class FlowerFederation:
                 yield node, unpack(reply.content), False
             except PeerError:
                 yield node, None, False  # the round loop counts the node as one that did not reply
+
+
+def _newest(numbers: Sequence[int], there: set[int]) -> int:
+    """The newest number of a node that is connected, or the newest."""
+    return next((number for number in reversed(numbers) if number in there), numbers[-1])
 
 
 def coordinator_app(

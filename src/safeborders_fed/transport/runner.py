@@ -42,7 +42,7 @@ from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.transport.apps import FlowerFederation
 from safeborders_fed.transport.bundle import bundle_hash
-from safeborders_fed.transport.control import registered
+from safeborders_fed.transport.control import Registered
 from safeborders_fed.transport.superlink import SuperLinkSettings
 from safeborders_fed.transport.supervisor import die_with
 
@@ -199,7 +199,7 @@ class Runner:
             grid.set_run(run)
             if run.fab_hash != bundle_hash():
                 raise PeerError("foreign-bundle", "a run names another app bundle", "it is not done")
-            nodes = registered(self.settings.directory)
+            nodes = Registered(self.settings.directory)
             federation = FlowerFederation(grid, nodes, self.deadline, settled=until)
             action, study = (str(run.override_config.get(name, "")) for name in ("action", "study"))
             self.work(action, study, federation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
 from safeborders_fed.transport.apps import FlowerFederation, pack, unpack
+from safeborders_fed.transport.control import NODES_FILE, Registered
+from safeborders_fed.transport.status import write_json
 
 NODES = {"BE": [11], "BG": [21, 22], "FI": [31]}
 
@@ -120,6 +123,18 @@ def test_a_renewed_key_is_asked_at_whichever_number_is_there() -> None:
     grid.online = set()
     federation(grid, 1.0).ask({"BG": b"x"})
     assert [node for _, node in grid.asked] == [22, 21, 22]
+
+
+def test_a_key_that_is_renewed_while_a_study_runs_is_asked_at_its_new_number(tmp_path: Path) -> None:
+    write_json(tmp_path / NODES_FILE, {"BG": [21]})
+    grid = FakeGrid({21: 1.0, 22: 1.0})
+    running = FlowerFederation(grid, Registered(tmp_path), 60.0, clock=lambda: grid.now, sleep=grid.sleep)  # type: ignore[arg-type]
+    running.ask({"BG": b"x"})
+    write_json(tmp_path / NODES_FILE, {"BG": [21, 22]})
+    grid.online = {22}
+    assert running.online() == {"BG"}
+    assert running.ask({"BG": b"ab"}) == {"BG": b"ba"}
+    assert [node for _, node in grid.asked] == [21, 22]
 
 
 def test_an_error_or_foreign_bytes_count_as_no_answer() -> None:
