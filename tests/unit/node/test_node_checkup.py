@@ -84,11 +84,11 @@ def site(template: Site) -> Site:
     return template
 
 
-def look(site: Site, *, now: datetime = NOW, running: bool = False) -> list[Finding]:
-    return checkup.examine(site.directory / "BE", now, running=running)
+def look(site: Site, *, now: datetime | None = None, running: bool = False) -> list[Finding]:
+    return checkup.examine(site.directory / "BE", now or datetime.now(UTC), running=running)
 
 
-def line(site: Site, name: str, *, now: datetime = NOW, running: bool = False) -> Finding:
+def line(site: Site, name: str, *, now: datetime | None = None, running: bool = False) -> Finding:
     """The worst line of a name."""
     order = ("skipped", "ok", "warning", "failed")
     found = [finding for finding in look(site, now=now, running=running) if finding.name == name]

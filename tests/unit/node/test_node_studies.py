@@ -36,7 +36,7 @@ class Node:
     directory: Path
     policy: Policy = POLICY
     operators: tuple[str, ...] = (OPERATOR,)
-    time: datetime = NOW
+    time: datetime | None = None  # what its clock shows; by default the time
     running: Participant = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Node:
             analysis_table(40, 1),
             policy=self.policy,
             studies=self.studies,
-            clock=lambda: self.time,
+            clock=lambda: self.time or datetime.now(UTC),
         )
 
     @property
