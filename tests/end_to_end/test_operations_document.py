@@ -191,7 +191,7 @@ class Newcomer:
             wait_for(published.exists, 30, f"{words[4]} at the node")
         status = run(words[1:])
         said = self.capsys.readouterr()
-        assert status == 0, (words, said.out, said.err, self.logs())
+        assert status == 0, f"{shlex.join(words)}: {status}\n{said.out}{said.err}\n{self.logs()}"
         if words[1:3] == ["coordinator", "init"]:
             settings = self.srv / "coordinator" / "coordinator.toml"
             port = f"superlink_port = {self.superlink_port}"

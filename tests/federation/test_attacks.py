@@ -495,7 +495,7 @@ def test_a_clock_that_is_off_by_a_day_refuses_approvals_and_charges_nothing(
 ) -> None:
     """A clock ahead finds them expired, one behind finds them signed in the future."""
     shifted = Participant(
-        identity=CEREMONY.identities["FI"],
+        identity=replace(CEREMONY.identities["FI"], roster=None),  # whose keys would be refused first
         store=MemoryStore(analysis_table(10, 1)),
         ledger=Ledger(tmp_path / "l.sqlite", POLICY.caps()),
         policy=POLICY,

@@ -345,11 +345,13 @@ def test_a_wrong_answer_never_gets_into_a_sum(nodes: list[Participant], reply: b
 @pytest.mark.parametrize(
     ("changes", "policy", "says"),
     [
-        ({"participants": ("BG", "FI", "IT")}, {}, "not among its participants"),
+        ({"participants": ("BG", "FI")}, {}, "not among its participants"),
         ({}, {"analyses": frozenset({"trends"})}, "analysis 'logistic'"),
         ({}, {"columns": frozenset({"sex"})}, "columns age_band, registration_date, trafficking_status"),
         ({}, {"minimum_participants": 4}, "below 4"),
         ({"delta": 1e-5}, {}, "delta"),
+        ({"tick_seconds": 0.1}, {}, "ticks of 0.1 s are below 0.25 s"),
+        ({"tick_seconds": 0.0}, {"least_tick_seconds": 0.01}, "ticks of 0 s"),
         ({"max_victims": MAX_VICTIMS - 1}, {}, "at most"),
         ({"expires": date(2025, 1, 1)}, {}, "expired"),
         ({"rho": 0.5}, {"epsilon_per_study": 1.0}, "cap per study"),

@@ -109,7 +109,7 @@ class Scene:
             "--legal-basis",
             "Directive 2011/36/EU, article 19",
         ]
-        how = ["--expires", EXPIRES.isoformat(), "--tick", "0", "--max-victims", "1000", "--by", "Olga"]
+        how = ["--expires", EXPIRES.isoformat(), "--tick", "0.25", "--max-victims", "1000", "--by", "Olga"]
         return self.coordinator("draft", study, *what, *why, *how, *more)
 
     def hash(self, study: str = "tables-2026") -> str:

@@ -335,6 +335,14 @@ def test_a_study_whose_last_day_is_past_fails_at_its_launch(life: Life) -> None:
     assert all(life.spent(node) == 0 for node in EIGHT)
 
 
+def test_a_study_whose_answers_would_come_after_the_deadline_is_not_begun(life: Life) -> None:
+    life.ready(tick_seconds=life.home.deadline_seconds)
+    life.conduct()
+    assert life.files().state().state == "published"
+    assert last_words(life)["code"] == "deadline-too-short"
+    assert all(life.reserved(node) == 0 for node in EIGHT)
+
+
 def test_a_study_that_is_being_worked_on_is_not_worked_on_twice(life: Life) -> None:
     life.ready()
     with life.files().lock():

@@ -54,7 +54,7 @@ def restore(
     disputed = manifest.ledger is not None
     next_step = (
         "Its ledger may lack what was spent since: it answers nothing until two people have run\n"
-        f"  safeborders node ledger sign --home {home} …   (each of them)\n"
+        f"  safeborders node ledger sign --home {home} --lost-rho RHO …   (each of them)\n"
         f"  safeborders node ledger reconcile --home {home} --lost-rho RHO …"
         if disputed
         else "It had no ledger yet: there is nothing to reconcile."

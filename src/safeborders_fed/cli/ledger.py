@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
+LostRho = Annotated[
+    float, typer.Option(min=0.0, help="What the lost entries had spent at most: charged by the settlement.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -46,18 +49,23 @@ def sign(
     name: Annotated[str, typer.Option(help="Your name, as enrolled at this node.")],
     key: Annotated[Path, typer.Option(help="Your approver key file.")],
     out: Annotated[Path, typer.Option(help="New file for the signed approval.")],
+    lost_rho: LostRho,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Approve settling the ledger's open disputes, as one of two people."""
+    """Approve settling the ledger's open disputes at this charge, as one of two people who say the same."""
     from safeborders_fed.errors import UsageError
     from safeborders_fed.node.reconciling import sign_settlement
 
     if out.exists():
         raise UsageError("out-exists", f"{out} exists already", "name a new file with --out")
     _, ledger = _open(home)
-    out.write_bytes(sign_settlement(ledger, name, key, passphrase(passphrase_file)))
-    output.result({"approval": str(out)}, f"Signed by {name}: {out}", as_json=as_json)
+    out.write_bytes(sign_settlement(ledger, name, key, passphrase(passphrase_file), lost_rho=lost_rho))
+    output.result(
+        {"approval": str(out), "lost_rho": lost_rho},
+        f"Signed by {name}, for a charge of rho {lost_rho:g}: {out}",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -66,9 +74,7 @@ def reconcile(
     approval: Annotated[
         list[Path], typer.Option(help="A signed approval of the disputes' hash; give one for each person.")
     ],
-    lost_rho: Annotated[
-        float, typer.Option(min=0.0, help="What the lost entries had spent at most: charged now.")
-    ],
+    lost_rho: LostRho,
     as_json: Json = False,
 ) -> None:
     """Settle disputes over entries that the ledger lacks. Two people must have approved it."""
@@ -128,5 +134,5 @@ def _text(content: dict[str, Any]) -> str:
         for dispute in content["disputes"]
     ]
     if content["disputes"]:
-        lines.append(f"What they sign (safeborders node ledger sign): {content['disputes_hash']}")
+        lines.append(f"Disputes that they sign for, with the charge: {content['disputes_hash']}")
     return "\n".join(lines)

@@ -12,7 +12,9 @@ def terms(manifest: Manifest) -> str:
     """What people read before they sign, the hash last."""
     rounds = sum(stage.rounds for stage in manifest.stages)
     population = manifest.parameters.get("population", "all")
-    pace = f"; answers leave every {manifest.tick_seconds:g} s" if manifest.tick_seconds else ""
+    pace = f"answers leave every {manifest.tick_seconds:g} s"
+    if not manifest.tick_seconds:
+        pace = "answers leave at once, and the time that one takes TELLS HOW MANY VICTIMS a state has"
     lines = {
         "Study": f"{manifest.id}, until {manifest.expires}",
         "Purpose": manifest.purpose,
@@ -22,7 +24,7 @@ def terms(manifest: Manifest) -> str:
         "Population": f"{population}; at most {manifest.max_victims:,} victims at a state",
         "States": f"{' '.join(manifest.participants)}; at least {manifest.minimum_participants} of them",
         "Trust": _trust(manifest),
-        "Rounds": f"{rounds}, and up to {manifest.retries} retries{pace}",
+        "Rounds": f"{rounds}, and up to {manifest.retries} retries; {pace}",
         "Unit": manifest.unit,
         "Costs": f"epsilon {manifest.epsilon:.4g} at delta {manifest.delta:g} (rho {manifest.rho:.4g})",
         "Noise": noise(manifest),

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from safeborders_fed.coordinator.study_files import StudyFiles
 
 INTERVAL: Final = 0.25
-_GRACE: Final = 40
-"""How often a run that was asked for, or that takes a study up again, is looked for: ten seconds."""
+_GRACE: Final = 80
+"""How often a run that was asked for, or that takes a study up again, is looked for: twenty seconds, some of
+which a service that is started again needs."""
 
 
 def runs(files: StudyFiles) -> int:

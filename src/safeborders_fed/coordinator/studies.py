@@ -40,6 +40,8 @@ _HAVE_APPROVED: Final = frozenset({Status.APPROVED, Status.TAKEN_ON})
 _SERVICE: Final = "coordinator service"
 _DEFECT: Final = "coordinator-defect"
 _NO_ANSWER: Final = "no-answer"
+_SECONDS_OF_WAY: Final = 10.0
+"""What an answer takes besides its tick, with room."""
 
 
 class _Withdrawn(Exception):  # noqa: N818 - nothing is wrong: an operator wants it
@@ -140,6 +142,7 @@ class _Conductor:
         self._look_for_withdrawal()
         if self._state.state == "published":
             self._require_in_time(manifest)
+            self._require_patience(manifest)
             answers, state = _offer(self._files, self._state, self._federation, self._clock)
             self._state = state
             self._save(error=None)
@@ -169,6 +172,17 @@ class _Conductor:
     def _require_in_time(self, manifest: Manifest) -> None:
         if self._clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {manifest.id!r} has expired", "draft it again")
+
+    def _require_patience(self, manifest: Manifest) -> None:
+        """No answer comes before a tick: a shorter deadline would find all nodes silent, at full price."""
+        deadline = self._home.deadline_seconds
+        if manifest.tick_seconds + _SECONDS_OF_WAY > deadline:
+            raise ConfigurationError(
+                "deadline-too-short",
+                f"nodes answer study {manifest.id!r} every {manifest.tick_seconds:g} s, and a round waits "
+                f"for {deadline:g} s only",
+                "raise deadline_seconds in coordinator.toml, restart the service, and launch it again",
+            )
 
     def _publish(self, manifest: Manifest, outcome: Outcome) -> None:
         """Keeps what the study releases; each step only if an earlier run did not do it."""

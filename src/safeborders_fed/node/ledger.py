@@ -291,7 +291,8 @@ class Ledger:
             resume = self.witnesses.settle()
             self._journal.record("reconcile", resume=resume, people=list(people), rho=lost_rho)
             if lost_rho > 0:
-                self._charge_loss(f"reconciled at entry {resume}", lost_rho)
+                # Named by its own entry: two disputes may be over the same number.
+                self._charge_loss(f"reconciled at entry {self._journal.head().entries}", lost_rho)
 
     def mark_restored(self, backup: str) -> None:
         """Puts on record that this is a copy: nothing is reserved or spent until two people settle it.

@@ -31,6 +31,8 @@ class Policy(BaseModel):
         epsilon_lifetime: Largest epsilon, at ``delta``, of all studies ever.
         delta: The delta at which the caps are stated; a study with a larger delta is refused.
         minimum_participants: Fewest nodes that must take part.
+        least_tick_seconds: Replies to rounds leave at multiples of a study's tick, since time tells size. A
+            study with a shorter tick is refused. It should be longer than an answer takes here.
         approvals_needed: How many different people must approve a study; fewer than two only by policy.
     """
 
@@ -43,6 +45,7 @@ class Policy(BaseModel):
     epsilon_lifetime: _Epsilon
     delta: float = Limit(gt=0, le=1e-5)
     minimum_participants: int = Limit(ge=2)
+    least_tick_seconds: float = Limit(default=0.25, ge=0, le=3600)
     approvals_needed: int = Limit(default=2, ge=1)
 
     def caps(self) -> Caps:
@@ -69,6 +72,10 @@ class Policy(BaseModel):
             (
                 manifest.minimum_participants < self.minimum_participants,
                 f"its least number of participants is below {self.minimum_participants}",
+            ),
+            (
+                manifest.tick_seconds < self.least_tick_seconds,
+                f"its ticks of {manifest.tick_seconds:g} s are below {self.least_tick_seconds:g} s",
             ),
             (manifest.delta > self.delta, f"its delta {manifest.delta:g} is above {self.delta:g}"),
             (

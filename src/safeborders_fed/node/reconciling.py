@@ -12,6 +12,7 @@ from safeborders_fed.node.approvals import Approval, approve, load_approver_key,
 from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.journal import now
 from safeborders_fed.privacy import accounting
+from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
@@ -71,8 +72,15 @@ def _span(name: str, spent: float, held: float, cap: float, delta: float) -> dic
     }
 
 
-def sign_settlement(ledger: Ledger, name: str, key_file: Path, passphrase: str) -> bytes:
-    """One person's approval of settling all open disputes, valid for a day.
+def settlement_hash(ledger: Ledger, lost_rho: float) -> str:
+    """What people sign: the open disputes, and what is charged for them."""
+    return canonical.sha256(
+        canonical.serialise({"disputes": ledger.witnesses.disputes_hash(), "lost_rho": float(lost_rho)})
+    )
+
+
+def sign_settlement(ledger: Ledger, name: str, key_file: Path, passphrase: str, *, lost_rho: float) -> bytes:
+    """One person's approval of settling all open disputes at this charge, valid for a day.
 
     Raises:
         RefusedError: ``nothing-to-settle``.
@@ -85,7 +93,7 @@ def sign_settlement(ledger: Ledger, name: str, key_file: Path, passphrase: str) 
         load_approver_key(key_file, passphrase),
         name=name,
         subject="reconciliation",
-        subject_hash=ledger.witnesses.disputes_hash(),
+        subject_hash=settlement_hash(ledger, lost_rho),
         signed_at=signed_at,
         expires=signed_at + timedelta(days=1),
     ).to_bytes()
@@ -99,8 +107,8 @@ def reconcile(
     Args:
         settings: The node.
         ledger: Its ledger.
-        documents: Signed approvals (subject ``reconciliation``, of the hash of all open disputes).
-        lost_rho: What the lost entries had spent at most.
+        documents: Signed approvals (subject ``reconciliation``, of ``settlement_hash``).
+        lost_rho: What the lost entries had spent at most, as the people signed it.
 
     Raises:
         RefusedError: ``nothing-to-settle`` or ``not-enough-approvals``.
@@ -109,7 +117,7 @@ def reconcile(
     counted = require_approvals(
         [Approval.from_bytes(document) for document in documents],
         subject="reconciliation",
-        subject_hash=ledger.witnesses.disputes_hash(),
+        subject_hash=settlement_hash(ledger, lost_rho),
         approvers=settings.approvers(),
         needed=NEEDED,
         now=now(),

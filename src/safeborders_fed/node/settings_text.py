@@ -39,6 +39,8 @@ store = "store"
 # epsilon_lifetime = 8.0
 # delta = 1e-6
 # minimum_participants = 5
+# Answers leave at multiples of a study's tick, since time tells size: longer than an answer takes here.
+# least_tick_seconds = 1.0
 
 # How much of the machine one message of the coordinator may take.
 # [limits]

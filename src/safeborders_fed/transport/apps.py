@@ -7,12 +7,14 @@ else. The node's app sends only what its ``Participant`` lets out; an exception 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid, ServerApp
 
 from safeborders_fed.coordinator.federation import NOBODY, Federation
@@ -22,7 +24,6 @@ from safeborders_fed.transport.pacing import at_once
 
 LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.15
-_SECONDS_BETWEEN_COUNTS: Final = 0.5
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _SECONDS_TO_ASK_AGAIN: Final = 15.0
 _GRACE_SECONDS: Final = 5.0
@@ -83,14 +84,17 @@ class FlowerFederation:
 
     A request that a node took and lost (its process was killed, or its connection broke over it) is sent
     again when the node is there: nodes answer the same request with the same bytes. A node that SuperLink
-    counts as gone is not waited for.
+    counts as gone is not waited for, but for the first seconds of a service: after a coordinator was away,
+    nodes that it still counts as connected, or counts as gone, are about to connect again.
 
     Args:
         grid: In process or of a SuperLink.
-        nodes: Node name to Flower's numbers of it, the newest last: during a renewal of its key it has two.
+        nodes: Node name to Flower's numbers of it, the newest last: two while its key is renewed. It
+            may change meanwhile.
         deadline: Seconds after which a node counts as silent.
         clock: Seconds of a clock that only goes forward.
         sleep: Waits so many seconds.
+        settled: Time of the clock from which on nodes that are gone are gone.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class FlowerFederation:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        settled: float = -math.inf,
     ) -> None:
         self._grid = grid
         self._nodes = nodes
@@ -108,16 +113,12 @@ class FlowerFederation:
         self._patience = min(_SECONDS_TO_ASK_AGAIN, deadline / 2)
         self._clock = clock
         self._sleep = sleep
+        self._settled = settled
 
     def online(self) -> frozenset[str]:
         """Names of the nodes that SuperLink counts as connected."""
         there = set(self._grid.get_node_ids())
         return frozenset(node for node, numbers in self._nodes.items() if there & set(numbers))
-
-    def wait_for(self, nodes: Collection[str], until: float) -> None:
-        """Waits for nodes to be there, up to a time of the clock."""
-        while self._clock() < until and not self.online().issuperset(nodes):
-            self._sleep(_SECONDS_BETWEEN_COUNTS)
 
     def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         """Sends each node its request; the replies by node, without those that failed or came too late.
@@ -132,7 +133,10 @@ class FlowerFederation:
         began = looked = self._clock()
         asked = dict.fromkeys(waiting, began)
         while True:
-            for node, data in self._pull(sent):
+            for node, data, gone in self._pull(sent):
+                if gone and self._clock() < self._settled:
+                    asked[node] = -math.inf  # to be asked as soon as it is there
+                    continue
                 if waiting.pop(node, None) is None or data is None:
                     continue  # a second answer to what was asked again, or none
                 replies[node] = data
@@ -142,8 +146,8 @@ class FlowerFederation:
             if now - looked >= _SECONDS_BETWEEN_LOOKS:
                 looked = now
                 there = self.online()
-                for node in [node for node in waiting if node not in there and now - began > _GRACE_SECONDS]:
-                    del waiting[node]
+                if now > max(began + _GRACE_SECONDS, self._settled):
+                    waiting = {node: data for node, data in waiting.items() if node in there}
                 again = {n: d for n, d in waiting.items() if n in there and now - asked[n] >= self._patience}
                 asked |= dict.fromkeys(again, now)
                 sent |= self._send(again)
@@ -153,22 +157,25 @@ class FlowerFederation:
         """Sends; identifier of each message to the node it is for."""
         if not requests:
             return {}
-        there = set(self._grid.get_node_ids())
+        there, nodes = set(self._grid.get_node_ids()), dict(self._nodes.items())
+        names = [node for node in requests if node in nodes]
         messages = [
-            Message(pack(data), dst_node_id=self._number(node, there), message_type=_TYPE, ttl=self._deadline)
-            for node, data in requests.items()
-            if node in self._nodes
+            Message(
+                pack(requests[node]),
+                dst_node_id=_newest(nodes[node], there),
+                message_type=_TYPE,
+                ttl=self._deadline,
+            )
+            for node in names
         ]
-        names = [node for node in requests if node in self._nodes]
         identifiers = self._grid.push_messages(messages) if messages else []
         return {identifier: node for identifier, node in zip(identifiers, names, strict=True) if identifier}
 
-    def _number(self, node: str, there: set[int]) -> int:
-        numbers = self._nodes[node]
-        return next((number for number in reversed(numbers) if number in there), numbers[-1])
+    def _pull(self, sent: dict[str, str]) -> Iterator[tuple[str, bytes | None, bool]]:
+        """Replies that have come, each once; None for one that is no message of this protocol.
 
-    def _pull(self, sent: dict[str, str]) -> Iterator[tuple[str, bytes | None]]:
-        """Replies that have come, each once; None for one that is no message of this protocol."""
+        The third is whether it is SuperLink's, about a node that it counts as gone.
+        """
         if not sent:
             return
         for reply in self._grid.pull_messages(list(sent)):
@@ -177,12 +184,17 @@ class FlowerFederation:
                 continue
             if reply.has_error():
                 LOG.warning("%s: %s", node, reply.error.reason)
-                yield node, None
+                yield node, None, reply.error.code == ErrorCode.NODE_UNAVAILABLE
                 continue
             try:
-                yield node, unpack(reply.content)
+                yield node, unpack(reply.content), False
             except PeerError:
-                yield node, None  # the round loop counts the node as one that did not reply
+                yield node, None, False  # the round loop counts the node as one that did not reply
+
+
+def _newest(numbers: Sequence[int], there: set[int]) -> int:
+    """The newest number of a node that is connected, or the newest."""
+    return next((number for number in reversed(numbers) if number in there), numbers[-1])
 
 
 def coordinator_app(

@@ -7,7 +7,7 @@ are enrolled are registered, all others are not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -124,6 +124,30 @@ def registered(directory: Path) -> dict[str, list[int]]:
     except FileNotFoundError:
         return {}
     return content
+
+
+class Registered(Mapping[str, list[int]]):
+    """What ``register`` wrote last, at the moment of asking: a key may be renewed while a study runs.
+
+    Args:
+        directory: The coordinator's ``run`` directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __getitem__(self, node: str) -> list[int]:
+        return registered(self._directory)[node]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registered(self._directory))
+
+    def __len__(self) -> int:
+        return len(registered(self._directory))
+
+    def items(self) -> ItemsView[str, list[int]]:
+        """All of one moment."""
+        return registered(self._directory).items()
 
 
 def _encoded(text: str) -> bytes:

@@ -1,8 +1,8 @@
 """The coordinator's service: SuperLink on loopback, the gate before it, and the executor of studies.
 
 Guarantees: only the gate is reachable from outside. Nodes that are enrolled are known to SuperLink within
-seconds, revoked ones are not. A study whose process died is taken up again where it was. A renewed
-certificate is in use within seconds, also at SuperLink, which reads its own at its start: it is started anew.
+seconds, revoked ones are not. A study whose process died is taken up again where it was. SuperLink takes up a
+renewed certificate between two studies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles, studies
-from safeborders_fed.errors import UsageError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError, UsageError
 from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
 from safeborders_fed.transport.ports import require_free
@@ -49,10 +49,10 @@ class CoordinatorService:
     home: CoordinatorHome
     tell: Callable[[str], None]
     _last: str = field(default="", init=False)
-    _certificate: Path | None = field(default=None, init=False)
     _registered: dict[str, tuple[str, ...]] | None = field(default=None, init=False)
     _warned: date | None = field(default=None, init=False)
     _begun: dict[str, list[float]] = field(default_factory=dict, init=False)
+    _certificate: Path | None = field(default=None, init=False)
 
     @property
     def directory(self) -> Path:
@@ -85,15 +85,23 @@ class CoordinatorService:
         if state["text"] != self._last:
             self._last = state["text"]
             self.tell(state["text"])
-        return {"superlink"} if self._is_certificate_new() else set()
+        return {"superlink"} if self._is_renewed() else set()
 
-    def _is_certificate_new(self) -> bool:
-        """Whether there is another certificate than before. The one before may end at any time."""
-        known = self._certificate
-        self._certificate = pki.server_files(self.home)[0]
-        if known in {None, self._certificate}:
+    def _is_renewed(self) -> bool:
+        """Whether SuperLink shows an old certificate and may start anew, now that nobody works on a study.
+
+        It reads its certificate once, and the gate would refuse it after its last day.
+        """
+        try:
+            certificate, _ = pki.server_files(self.home)
+        except ConfigurationError:  # half of a change
             return False
-        LOG.info("there is a new certificate: SuperLink is started anew with it")
+        if self._certificate is None:
+            self._certificate = certificate
+        if certificate == self._certificate or any(files.is_held() for files in studies(self.home)):
+            return False
+        self._certificate = certificate
+        LOG.info("SuperLink starts anew with the renewed certificate")
         return True
 
     def _superlink(self) -> None:
@@ -163,6 +171,12 @@ class CoordinatorService:
 
 
 def _is_left(files: StudyFiles) -> bool:
-    """Whether a study is running and no process is at it. One that stopped with an error waits for people."""
-    state = files.state()
+    """Whether a study is running and no process is at it. One that stopped with an error waits for people.
+
+    So does one whose files are damaged: it must not take the service of all others with it.
+    """
+    try:
+        state = files.state()
+    except SafeBordersError:
+        return False
     return state.state == "running" and state.error is None and not files.is_held()

@@ -3,8 +3,8 @@
 Guarantees: only a run that names the pinned bundle is done, and only its action and study are read from it;
 what is done with a study comes from the coordinator's own directory. Each task has a process of its own, so
 that one that fails leaves the service as it was.
-A task that begins soon after the service did waits for the nodes to be there again: a study that was cut off
-does not fail because its nodes need some seconds to connect.
+In the first seconds of a service nodes that SuperLink counts as gone are waited for: a study that was cut off
+does not fail because its nodes need some seconds to connect again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.transport.apps import FlowerFederation
 from safeborders_fed.transport.bundle import bundle_hash
-from safeborders_fed.transport.control import registered
+from safeborders_fed.transport.control import Registered
 from safeborders_fed.transport.superlink import SuperLinkSettings
 from safeborders_fed.transport.supervisor import die_with
 
@@ -199,9 +199,8 @@ class Runner:
             grid.set_run(run)
             if run.fab_hash != bundle_hash():
                 raise PeerError("foreign-bundle", "a run names another app bundle", "it is not done")
-            nodes = registered(self.settings.directory)
-            federation = FlowerFederation(grid, nodes, self.deadline)
-            federation.wait_for(nodes.keys(), until)
+            nodes = Registered(self.settings.directory)
+            federation = FlowerFederation(grid, nodes, self.deadline, settled=until)
             action, study = (str(run.override_config.get(name, "")) for name in ("action", "study"))
             self.work(action, study, federation)
             status, details = SubStatus.COMPLETED, ""

@@ -52,11 +52,11 @@ def dispute(home: Path) -> None:
     ledger.close()
 
 
-def sign(home: Path, name: str, out: str) -> int:
+def sign(home: Path, name: str, out: str, rho: str = "0.01") -> int:
     directory = home.parent
     arguments = ["--name", name, "--key", str(directory / f"{name}.pem"), "--out", str(directory / out)]
     passphrase = ["--passphrase-file", str(directory / f"{name}.txt")]
-    return run(["node", "ledger", "sign", "--home", str(home), *arguments, *passphrase])
+    return run(["node", "ledger", "sign", "--home", str(home), "--lost-rho", rho, *arguments, *passphrase])
 
 
 def reconcile(home: Path, *approvals: str, rho: str = "0.01") -> int:
@@ -98,6 +98,16 @@ def test_a_dispute_is_settled_by_two_people_and_the_loss_is_charged(
     assert ledger.head().entries > 40, "the journal goes on after what was witnessed"
     ledger.verify()
     assert "reconcile" in (home / "audit.jsonl").read_text(encoding="utf-8")
+
+
+def test_nobody_charges_another_loss_than_the_one_that_both_signed(home: Path) -> None:
+    dispute(home)
+    assert sign(home, "Anna", "anna.json") == 0
+    assert sign(home, "Boris", "boris.json") == 0
+    assert reconcile(home, "anna.json", "boris.json", rho="0") == RefusedError.exit_code
+    assert sign(home, "Boris", "boris-0.json", rho="0") == 0
+    assert reconcile(home, "anna.json", "boris-0.json") == RefusedError.exit_code
+    assert reconcile(home, "anna.json", "boris.json") == 0
 
 
 def test_approvals_of_one_dispute_do_not_settle_another(home: Path) -> None:

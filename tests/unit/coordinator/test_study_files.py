@@ -141,7 +141,7 @@ def test_a_run_that_is_gone_without_a_last_word_is_named(files: StudyFiles) -> N
 def test_a_run_that_takes_up_what_another_left_is_followed(files: StudyFiles) -> None:
     def two_runs() -> Iterator[None]:
         yield from told(files, "started", "round")
-        yield from (None for _ in range(30))  # the service starts again
+        yield from (None for _ in range(60))  # the service starts again
         yield from told(files, "started", "round", "summary")
 
     clock = Clock(two_runs())
@@ -154,7 +154,7 @@ def test_a_run_that_never_starts_is_not_waited_for_forever(files: StudyFiles) ->
     with pytest.raises(PeerError) as error:
         list(follow(files, clock, after=0))
     assert error.value.code == "run-not-started"
-    assert clock.waits <= 60
+    assert clock.waits <= 90
 
 
 ROW: dict[str, Any] = {

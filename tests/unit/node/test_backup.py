@@ -173,7 +173,7 @@ def test_a_restored_ledger_spends_nothing_until_two_people_settle_it(
         out = tmp_path / f"{name}.json"
         who = ["--name", name, "--key", str(tmp_path / f"{name}.pem"), "--out", str(out)]
         given = ["--passphrase-file", str(tmp_path / f"{name}.txt"), "--home", str(new)]
-        assert run(["node", "ledger", "sign", *who, *given]) == 0
+        assert run(["node", "ledger", "sign", "--lost-rho", "0.001", *who, *given]) == 0
         approvals += ["--approval", str(out)]
     settle = ["node", "ledger", "reconcile", "--home", str(new), "--lost-rho", "0.001"]
     assert run([*settle, *approvals[:2]]) == RefusedError.exit_code

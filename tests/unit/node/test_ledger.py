@@ -257,6 +257,18 @@ def test_an_edit_of_a_settled_dispute_does_not_forge_a_head(ledger: Ledger) -> N
     assert not ledger.witnesses.holds(true.model_copy(update={"entries": 7}))
 
 
+def test_two_disputes_over_one_number_can_both_be_settled_for_a_loss(ledger: Ledger) -> None:
+    """As after a restore that lost one entry: first its own mark is settled, then what a witness knows."""
+    ledger.reserve("study-1", "a" * 64, 0.1)
+    ledger.mark_restored("b" * 64)
+    ledger.settle(["Anna", "Boris"], 0.001)
+    (number,) = {row[0] for row in ledger._db.execute("SELECT entries FROM dispute")}
+    ledger.witnesses.dispute("FI", Head(entries=number, value="c" * 64))
+    ledger.settle(["Anna", "Boris"], 0.002)
+    assert ledger.totals().spent == pytest.approx(0.003)
+    ledger.verify()
+
+
 def test_every_head_of_another_node_is_kept(ledger: Ledger) -> None:
     heads = [Head(entries=entries, value=value * 64) for entries, value in ((3, "a"), (5, "b"), (4, "c"))]
     for head in [*heads, heads[0]]:

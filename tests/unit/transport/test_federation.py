@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
 from safeborders_fed.transport.apps import FlowerFederation, pack, unpack
+from safeborders_fed.transport.control import NODES_FILE, Registered
+from safeborders_fed.transport.status import write_json
 
 NODES = {"BE": [11], "BG": [21, 22], "FI": [31]}
 
@@ -25,6 +29,7 @@ class FakeGrid:
         self.asked: list[tuple[float, int]] = []
         self.ready: dict[str, tuple[float, Message]] = {}
         self.fails: set[int] = set()
+        self.unavailable: set[int] = set()
 
     def get_node_ids(self) -> list[int]:
         return sorted(self.online)
@@ -38,8 +43,10 @@ class FakeGrid:
             message.metadata.__dict__["_message_id"] = identifier
             delay = self.delays[node]
             if delay is not None:
-                error = Error(1, "no text of ours")
-                content: Any = error if node in self.fails else pack(unpack(message.content)[::-1])
+                code = ErrorCode.NODE_UNAVAILABLE if node in self.unavailable else 1
+                error = Error(code, "no text of ours")
+                failed = node in self.fails | self.unavailable
+                content: Any = error if failed else pack(unpack(message.content)[::-1])
                 self.ready[identifier] = (self.now + delay, Message(content, reply_to=message))
             identifiers.append(identifier)
         return identifiers
@@ -118,6 +125,18 @@ def test_a_renewed_key_is_asked_at_whichever_number_is_there() -> None:
     assert [node for _, node in grid.asked] == [22, 21, 22]
 
 
+def test_a_key_that_is_renewed_while_a_study_runs_is_asked_at_its_new_number(tmp_path: Path) -> None:
+    write_json(tmp_path / NODES_FILE, {"BG": [21]})
+    grid = FakeGrid({21: 1.0, 22: 1.0})
+    running = FlowerFederation(grid, Registered(tmp_path), 60.0, clock=lambda: grid.now, sleep=grid.sleep)  # type: ignore[arg-type]
+    running.ask({"BG": b"x"})
+    write_json(tmp_path / NODES_FILE, {"BG": [21, 22]})
+    grid.online = {22}
+    assert running.online() == {"BG"}
+    assert running.ask({"BG": b"ab"}) == {"BG": b"ba"}
+    assert [node for _, node in grid.asked] == [21, 22]
+
+
 def test_an_error_or_foreign_bytes_count_as_no_answer() -> None:
     grid = FakeGrid({11: 1.0, 31: 1.0})
     grid.fails = {31}
@@ -137,14 +156,48 @@ def test_nobody_to_ask_is_no_wait(nodes: dict[str, bytes]) -> None:
     assert federation(grid, 1.0).ask(nodes) == {}
 
 
-def test_nodes_that_are_about_to_come_back_are_waited_for_up_to_a_time() -> None:
-    grid = FakeGrid({11: 1.0, 22: 1.0, 31: 1.0})
-    grid.online = {11, 31}
-    made = federation(grid)
-    made.wait_for(NODES.keys(), 12.0)
-    assert 12.0 <= grid.now < 13.0
-    made.wait_for(NODES.keys(), 12.0)
-    assert grid.now < 13.0, "the time is over"
-    grid.online = {11, 21, 31}
-    made.wait_for(NODES.keys(), 100.0)
-    assert grid.now < 13.0, "all are there; BG with the key that it had before"
+@pytest.mark.parametrize("counted", [{11}, {11, 31}])
+def test_in_the_first_seconds_of_a_service_a_node_that_is_gone_is_waited_for(counted: set[int]) -> None:
+    """SuperLink may know that FI is gone, or notice it only when FI is asked."""
+    grid = FakeGrid({11: 1.0, 31: 0.2})
+    grid.unavailable = {31}
+    grid.online = set(counted)
+
+    def sleep(seconds: float) -> None:
+        grid.now += seconds
+        if grid.now > 1.0:
+            grid.online = {11}
+        if grid.now > 12.0:
+            grid.online, grid.unavailable = {11, 31}, set()
+
+    terms = {"clock": lambda: grid.now, "sleep": sleep}
+    settling = FlowerFederation(grid, NODES, 60.0, settled=20.0, **terms)  # type: ignore[arg-type]
+    assert settling.ask({"BE": b"ab", "FI": b"xy"}) == {"BE": b"ba", "FI": b"yx"}
+    assert 12.0 < grid.now < 16.0
+
+
+def test_a_service_that_has_settled_waits_for_no_node_that_is_gone() -> None:
+    grid = FakeGrid({11: 1.0, 31: 0.2})
+    grid.unavailable = {31}
+    found = FlowerFederation(
+        grid,  # type: ignore[arg-type]
+        NODES,
+        60.0,
+        clock=lambda: grid.now,
+        sleep=grid.sleep,
+        settled=0.0,
+    )
+    assert found.ask({"BE": b"ab", "FI": b"xy"}) == {"BE": b"ba"}
+    assert grid.now < 2.0
+    grid.online = {11}
+    grid.delays[31] = None
+    settling = FlowerFederation(
+        grid,  # type: ignore[arg-type]
+        NODES,
+        60.0,
+        clock=lambda: grid.now,
+        sleep=grid.sleep,
+        settled=20.0,
+    )
+    assert settling.ask({"BE": b"ab", "FI": b"xy"}) == {"BE": b"ba"}
+    assert 20.0 < grid.now < 24.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,24 @@ def test_versions_are_told_to_nodes_whose_signature_was_accepted_only(
     status, headers, _ = ask(built, heartbeat)
     assert status == 401
     assert gate.VERSIONS.encode() not in headers
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_is_1_3_or_nothing(tmp_path: Path, newest: ssl.TLSVersion) -> None:
+    pki = authority(tmp_path)
+    context = ssl.create_default_context(cafile=str(pki.ca))
+    context.maximum_version = newest
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(down, up, server_hostname="127.0.0.1")
+    server = gate.server_context(pki.certificate, pki.key).wrap_bio(up, down, server_side=True)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    if newest == ssl.TLSVersion.TLSv1_2:
+        with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
+            server.do_handshake()
+        return
+    with pytest.raises(ssl.SSLWantReadError):
+        server.do_handshake()
+    client.do_handshake()
+    server.do_handshake()
+    assert server.version() == "TLSv1.3"
