@@ -27,7 +27,7 @@ from safeborders_fed.study.messages import Round, decode
 
 FIVE = ("BG", "FI", "GR", "IT", "PT")
 BEHIND_PROXY = "GR"
-DEADLINE = 8.0
+DEADLINE = 12.0
 _READY = 90.0
 """Seconds for six services that start at the same time on two cores."""
 
@@ -160,7 +160,8 @@ class FaultFederation(Loopback):
         for node in nodes:
             while attempt not in charged(self, node, study):
                 if time.monotonic() > end:
-                    raise TimeoutError(f"{node} did not charge attempt {attempt} within {seconds:g} s")
+                    last = self.progress(study)[-1]
+                    raise TimeoutError(f"{node} did not charge attempt {attempt} in {seconds:g} s: {last}")
                 time.sleep(0.02)
 
     def wait_back(self, study: str, after: int, *nodes: str, seconds: float = 90.0) -> None:
