@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from loopback import Loopback, Machine, safeborders, wait_for
 
+from federation_of import ROOT
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.node.settings import NodeSettings
 
@@ -26,17 +27,25 @@ set -e
 mount --make-rprivate /
 mount --bind "$0" "$0"
 mount -o remount,bind,ro /
+exec 3< "$KEPT"
 mount -t tmpfs tmpfs /tmp
+if [[ "$KEPT" == /tmp/* ]]; then  # the software itself, if that is where it lies
+  mkdir -p "$KEPT"
+  mount --no-canonicalize --bind /proc/self/fd/3 "$KEPT"
+fi
+exec 3<&-
 mount -t proc -o subset=pid proc /proc
 exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs "$@"
 """
+
+ENVIRONMENT = os.environ | {"KEPT": str(ROOT)}
 
 
 def _can_confine() -> bool:
     if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("setpriv") is None:
         return False
     command = ["unshare", "--mount", "bash", "-c", CONFINE, "/var/tmp", "true"]  # noqa: S108
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, env=ENVIRONMENT).returncode == 0
 
 
 pytestmark = [
@@ -46,6 +55,7 @@ pytestmark = [
 
 
 def start_confined(machine: Machine) -> None:
+    machine.environment = {"KEPT": str(ROOT)}
     machine.start("unshare", "--mount", "bash", "-c", CONFINE, str(machine.home))
 
 
