@@ -62,7 +62,7 @@ def test_strangers_at_the_gate(made: FaultFederation, table: Table, tmp_path: Pa
                 head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
                 assert strangers.request(made.port, ca, head.encode()) == b"HTTP/1.1 404 Not Found"
         assert made.coordinator.text().count("Created run") == runs
-        row.outcome = "404 for every path that is not for nodes; SuperLink hears of none of them."
+        row.outcome = "404 for every path that is not for nodes; SuperLink creates no run."
 
     with table.row(
         "A stranger with a key that nobody enrolled",

@@ -52,9 +52,8 @@ def test_copied_and_revoked_nodes(made: FaultFederation, table: Table) -> None:
         copied.stop()
         assert not charges_of(copied.home, study)
         row.outcome = (
-            "The copy is not let in while FI is there. Once it takes FI's place, requests reach the one or "
-            "the other. The copy has not begun the study and charges nothing: every contribution is FI's "
-            "own, or FI is left out. The study goes on with the others."
+            "The copy is not let in while FI is there. Once it takes FI's place, requests may reach either. "
+            "The copy charges nothing; every contribution on record is FI's own, and the study goes on."
         )
 
     with table.row(

@@ -117,7 +117,7 @@ def test_a_run_with_other_code(made: FaultFederation, table: Table) -> None:
         for node in made.nodes.values():
             assert f"names app bundle {other_code().hash_str}, which is not that of protocol" in node.text()
             assert "other code ran" not in node.text()
-        row.outcome = "The executor does not do it. Every node refuses it without a look at the request."
+        row.outcome = "The executor does not do it. Every node refuses it by the hash of its bundle."
 
 
 def ask_as_executor(settings: SuperLinkSettings) -> dict[str, bytes]:
