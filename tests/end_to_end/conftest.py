@@ -24,6 +24,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Stops the federation after the last of several tests that use it: others need the machine, too."""
+    used = getattr(item, "funcargs", {}).get("shared")
+    yield
+    if used is not None and "shared" not in getattr(nextitem, "fixturenames", ()):
+        used.stop()
+
+
 @pytest.fixture(scope="session")
 def table() -> Iterator[Table]:
     """What the faults came to; written to the file that SAFEBORDERS_FAULT_TABLE names."""
