@@ -322,7 +322,7 @@ class StudyRun:
             raise
         except (MemoryError, OSError):
             raise  # of this machine, not of the study: it may be resumed
-        except Exception as error:
+        except Exception as error:  # it would recur, since it follows from what is on record
             broken = defect(self._manifest, error)
             self._end(End.of(broken))
             raise broken from error

@@ -122,7 +122,7 @@ class _Conductor:
             self._save(error=None)
         except SafeBordersError as error:
             self._stopped(error)
-        except Exception as error:
+        except Exception as error:  # a defect is a last word too: the state says so, and it is raised again
             self._stopped(
                 DefectError(
                     _DEFECT,
