@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS, Kind
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.door import Noise
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger

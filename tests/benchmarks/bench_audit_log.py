@@ -16,9 +16,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safeborders_fed.audit.chain import Operation, verify
+from safeborders_fed.audit.log import AuditLog, Event
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.audit_chain import Operation, verify
-from safeborders_fed.node.audit_log import AuditLog, Event
 
 ENTRIES = {1: 5_000, 10: 20_000, 100: 50_000}
 

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from federation_of import CEREMONY, MAX_VICTIMS, analysis_table, approve, participant, run_study, study
 from federation_of import EIGHT as NODES
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.coordinator.rounds import RoundDone
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.session import Session
 from safeborders_fed.privacy import accounting

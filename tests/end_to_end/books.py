@@ -8,13 +8,13 @@ from typing import Any
 
 from loopback import Loopback
 
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.audit.chain import verify as verify_log
+from safeborders_fed.audit.export import lines_after
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_chain import verify as verify_log
-from safeborders_fed.node.audit_export import lines_after
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study import canonical, release_file
 from safeborders_fed.study.key_files import load_key

@@ -411,9 +411,15 @@ class Loopback:
         return sum(line["kind"] == "round" for line in self.progress(study))
 
     def wait_round(self, study: str, number: int, seconds: float = 60.0) -> None:
-        wait_for(
-            lambda: self.rounds(study) >= number or self.is_over(study), seconds, f"round {number} of {study}"
-        )
+        def done() -> bool:
+            if self.rounds(study) >= number:
+                return True
+            assert not self.is_over(study), (
+                f"{study} ended before round {number}: {self.state(study)}\n{self.coordinator.text()[-6000:]}"
+            )
+            return False
+
+        wait_for(done, seconds, f"round {number} of {study}")
 
     def is_over(self, study: str) -> bool:
         state = self.state(study)

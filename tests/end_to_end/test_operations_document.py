@@ -25,6 +25,7 @@ import pytest
 from loopback import wait_for
 
 from federation_of import ROOT
+from safeborders_fed.audit.chain import verify
 from safeborders_fed.cli.main import run
 from safeborders_fed.configs import mappings
 from safeborders_fed.coordinator.enrolment import current_roster
@@ -32,7 +33,6 @@ from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
-from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.simulation.nodes import synthetic_files
 from safeborders_fed.study.accepted_keys import fingerprint

@@ -21,13 +21,13 @@ from federation_of import (
     participant,
     study,
 )
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.coordinator.federation import NOBODY
 from safeborders_fed.coordinator.gathering import gather
 from safeborders_fed.coordinator.rounds import StudyRun
 from safeborders_fed.errors import PeerError, RefusedError
 from safeborders_fed.masking.keys import SignedKey, StudyKey, offer
 from safeborders_fed.masking.signing import Purpose, sign
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.session import witnesses_needed

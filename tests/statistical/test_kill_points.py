@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from federation_of import CEREMONY, EIGHT, study
-from safeborders_fed.node.audit_chain import Operation, verify
-from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.audit.chain import Operation, verify
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.node.door import Door
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder

@@ -25,7 +25,7 @@ def export(
     """Print the log's entries as JSON lines, as they stand in the log. The service may run."""
     import sys
 
-    from safeborders_fed.node.audit_export import lines_after
+    from safeborders_fed.audit.export import lines_after
     from safeborders_fed.node.settings import NodeSettings
 
     settings = NodeSettings.load(home)
@@ -53,7 +53,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a log from its first entry to its last, with public keys only."""
-    from safeborders_fed.node.audit_chain import verify as verify_log
+    from safeborders_fed.audit.chain import verify as verify_log
 
     verified = verify_log(log, key, dict(_anchor(text) for text in anchor or []))
     output.result(

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from safeborders_fed.audit.chain import Operation, is_signed
+from safeborders_fed.audit.tail import Tail, read_end, read_tail
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import DataError, RefusedError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import own_keys
-from safeborders_fed.node.audit_chain import Operation, is_signed
-from safeborders_fed.node.audit_tail import Tail, read_end, read_tail
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.ledger_copy import ledger_copy
 from safeborders_fed.node.policy import Policy

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.study.validity import Expiry, Warned, roster_expiries, warnings
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
+from safeborders_fed.audit.chain import Name, Operation, Words
+from safeborders_fed.audit.log import AuditLog, Event
 from safeborders_fed.errors import ConfigurationError, PeerError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node.audit_chain import Name, Operation, Words
-from safeborders_fed.node.audit_log import AuditLog, Event
 from safeborders_fed.node.journal import now
 from safeborders_fed.study import canonical, durable
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, RefusedError, SafeBordersError
-from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.desk import Desk, why
 from safeborders_fed.node.records import Record
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered, Status
 
 if TYPE_CHECKING:
+    from safeborders_fed.audit.log import AuditLog
     from safeborders_fed.node.approvals import Approval
-    from safeborders_fed.node.audit_log import AuditLog
     from safeborders_fed.node.refusals import StudyRefusal
     from safeborders_fed.study.manifest import Manifest
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from safeborders_fed.analyses.base import Analysis, Stage
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.encoding import merge
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
-from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.desk import Desk, require_roster
 from safeborders_fed.node.door import Door, Noise, Outgoing
 from safeborders_fed.node.identity import Identity

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.approvals import Approval, approve, load_approver_key, require_approvals
-from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.journal import now
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import canonical

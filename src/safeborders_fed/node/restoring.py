@@ -24,12 +24,12 @@ from typing import IO, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError, DataError, PeerError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.backup import AUDIT, LEDGER, LEFT_OUT, MANIFEST, NOTHING, BackedUp, Manifest
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.settings import NodeSettings

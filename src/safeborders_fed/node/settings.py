@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
@@ -20,7 +21,6 @@ from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.node import own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.desks import EnrolledNow, open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now

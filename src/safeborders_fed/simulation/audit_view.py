@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.coordinator.federation import NOBODY, Federation
 from safeborders_fed.coordinator.rounds import Outcome, StudyRun
 from safeborders_fed.errors import DefectError
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy

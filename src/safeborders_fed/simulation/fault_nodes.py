@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
-from safeborders_fed.node.audit_chain import Operation
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.privacy.noise import discrete_gaussian

@@ -24,9 +24,9 @@ from pydantic import Field as Limit
 
 from safeborders_fed.analyses.base import UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
 from safeborders_fed.analyses.registry import ANALYSES
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.node.approvals import Approval
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy

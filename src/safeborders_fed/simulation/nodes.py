@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.intake import ImportReport, import_file
@@ -22,7 +23,6 @@ from safeborders_fed.cases.split import split_file
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.cases.synthetic import generate
 from safeborders_fed.errors import DataError
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy

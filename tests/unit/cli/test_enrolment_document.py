@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from federation_of import ROOT
+from safeborders_fed.audit.chain import verify
 from safeborders_fed.cli.main import run
 from safeborders_fed.coordinator.enrolment import current_roster, transport_keys
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
-from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.accepted_keys import fingerprint
 from safeborders_fed.study.enrolment import EnrolmentRequest

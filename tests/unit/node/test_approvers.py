@@ -8,10 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from enrolment_samples import NOW, PEOPLE, WORDS, code_of, federation
+from safeborders_fed.audit.chain import verify
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import create_approver_key, load_approver_key, require_approvals
 from safeborders_fed.node.approvers import add, can_approve, enrolled, revoke
-from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.changes import alone
 from safeborders_fed.node.rosters import accept, review
 from safeborders_fed.node.settings import NodeSettings, create_node

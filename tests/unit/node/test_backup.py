@@ -13,6 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation_of import CEREMONY
+from safeborders_fed.audit.chain import Operation, verify
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.intake import import_file
 from safeborders_fed.cases.mapping import parse_mapping
 from safeborders_fed.cli.main import run
@@ -22,8 +24,6 @@ from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import notices, restoring
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
-from safeborders_fed.node.audit_chain import Operation, verify
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.node.backup import Manifest, back_up
 from safeborders_fed.node.restoring import restore
 from safeborders_fed.node.settings import NodeSettings, create_node

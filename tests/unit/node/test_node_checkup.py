@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from enrolment_samples import Site, federation
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.intake import import_file
 from safeborders_fed.cases.mapping import load_mapping
 from safeborders_fed.errors import ConfigurationError, DataError, PeerError, RefusedError
 from safeborders_fed.node import checkup, own_keys
 from safeborders_fed.node.approvals import create_approver_key
 from safeborders_fed.node.approvers import add, revoke
-from safeborders_fed.node.audit_chain import Operation
 from safeborders_fed.node.settings import create_node
 from safeborders_fed.study.checkup import Finding
 from safeborders_fed.study.handshake import Head

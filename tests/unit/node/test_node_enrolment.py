@@ -10,12 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from enrolment_samples import NOW, PEOPLE, WORDS, Site, code_of, federation, later
+from safeborders_fed.audit.chain import verify
 from safeborders_fed.coordinator.enrolment import enrol, revoke
 from safeborders_fed.coordinator.home import add_operator
 from safeborders_fed.errors import PeerError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import load_approver_key
-from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.enrolment import accept_bundle, renew, write_request
 from safeborders_fed.node.expiries import expiries, log_warnings
 from safeborders_fed.node.identity import Identity

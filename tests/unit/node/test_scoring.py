@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import model_samples
 import referral_samples as samples
 from federation_of import analysis_table
+from safeborders_fed.audit.chain import verify
 from safeborders_fed.cases.contract import field
 from safeborders_fed.cases.encoding import Victims, design, merge
 from safeborders_fed.cases.mapping import Mapping, parse_mapping
@@ -24,7 +25,6 @@ from safeborders_fed.cases.rejection import Reason
 from safeborders_fed.errors import DataError, PeerError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import list_files, review_list, score_words, scoring
-from safeborders_fed.node.audit_chain import verify
 from safeborders_fed.node.referrals import MOST_ROWS, read_referrals
 from safeborders_fed.node.review_list import Entry
 from safeborders_fed.node.score_session import score_file

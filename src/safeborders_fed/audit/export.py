@@ -1,7 +1,7 @@
 """The audit log for other systems: its lines after a number, while the service goes on writing.
 
 Guarantees: reading takes no lock and changes nothing. Only lines that a signature covers are given, each as
-it stands in the file, so that a copy of all of them can itself be verified (``audit_chain.verify``). Lines
+it stands in the file, so that a copy of all of them can itself be verified (``audit.chain.verify``). Lines
 after a number are found without reading those before. What is given follows in number and by hash.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from safeborders_fed.audit.chain import LONGEST_LINE, Entry, altered, parse_line
+from safeborders_fed.audit.tail import signed_length
 from safeborders_fed.errors import ConfigurationError, UsageError
-from safeborders_fed.node.audit_chain import LONGEST_LINE, Entry, altered, parse_line
-from safeborders_fed.node.audit_tail import signed_length
 from safeborders_fed.study import canonical
 
 _NEAR: Final = 4 * LONGEST_LINE

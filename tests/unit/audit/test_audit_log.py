@@ -13,10 +13,10 @@ from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, clock, events, open
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safeborders_fed.audit import tail
+from safeborders_fed.audit.chain import EMPTY, Operation, verify
+from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.errors import ConfigurationError, DefectError, UsageError
-from safeborders_fed.node import audit_tail
-from safeborders_fed.node.audit_chain import EMPTY, Operation, verify
-from safeborders_fed.node.audit_log import AuditLog
 from safeborders_fed.study import canonical
 
 WHY = "study trends-2026"
@@ -133,7 +133,7 @@ def test_opening_forgives_nothing_else(path: Path, old: bytes, new: bytes, line:
 
 
 def test_unsigned_entries_more_than_a_batch_are_no_crash(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_tail, "LARGEST_BATCH", 3)
+    monkeypatch.setattr(tail, "LARGEST_BATCH", 3)
     write(path, 1, 5)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:5]))
     with pytest.raises(ConfigurationError, match="not signed"):
@@ -270,9 +270,9 @@ def test_keys_of_the_last_ten_thousand_entries_are_known_when_only_the_end_is_re
 def test_opening_reads_the_end_and_verification_everything(
     path: Path, monkeypatch: pytest.MonkeyPatch, line: int, *, found: bool
 ) -> None:
-    monkeypatch.setattr(audit_tail, "KEYS_KEPT", 3)
-    monkeypatch.setattr(audit_tail, "LARGEST_BATCH", 3)
-    monkeypatch.setattr(audit_tail, "_BLOCK", 100)
+    monkeypatch.setattr(tail, "KEYS_KEPT", 3)
+    monkeypatch.setattr(tail, "LARGEST_BATCH", 3)
+    monkeypatch.setattr(tail, "_BLOCK", 100)
     write(path, *[1] * 20)
     lines = path.read_bytes().splitlines(keepends=True)
     lines[line - 1] = b"?" * (len(lines[line - 1]) - 1) + b"\n"
@@ -289,7 +289,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from safeborders_fed.node.audit_log import AuditLog, Event, Operation
+from safeborders_fed.audit.log import AuditLog, Event, Operation
 log = AuditLog(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(b"k" * 32), "PL")
 while True:
     head = log.append_many([Event(Operation.VIEW, "Jan", "case", {"text": "x" * 1000})] * 20)

@@ -2,7 +2,7 @@
 
 Guarantees:
 
-- An entry is on the disk (fsync) and signed, in a chain (``audit_chain``), before ``append`` returns. There
+- An entry is on the disk (fsync) and signed, in a chain (``audit.chain``), before ``append`` returns. There
   is one writer at a time, and it never changes what is written.
 - A crash can leave entries that were never acknowledged. Opening moves such an unsigned or torn end to a
   ``.torn`` file and says so in a new entry. Anything else that does not fit is refused.
@@ -28,10 +28,7 @@ from typing import Final, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
-from safeborders_fed.errors import ConfigurationError, DefectError, UsageError
-from safeborders_fed.masking import signing
-from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node.audit_chain import (
+from safeborders_fed.audit.chain import (
     LONGEST_LINE,
     NEW_KEY,
     OLD_SIGNATURE,
@@ -41,7 +38,10 @@ from safeborders_fed.node.audit_chain import (
     altered,
     is_signed,
 )
-from safeborders_fed.node.audit_tail import KEY, LARGEST_BATCH, Tail, read_end, read_tail
+from safeborders_fed.audit.tail import KEY, LARGEST_BATCH, Tail, read_end, read_tail
+from safeborders_fed.errors import ConfigurationError, DefectError, UsageError
+from safeborders_fed.masking import signing
+from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.study import canonical
 
 _SIGNATURE_DIGITS: Final = 128

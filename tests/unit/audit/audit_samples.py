@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safeborders_fed.audit.chain import Head, Operation, verify
+from safeborders_fed.audit.log import AuditLog, Event
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.audit_chain import Head, Operation, verify
-from safeborders_fed.node.audit_log import AuditLog, Event
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 NEXT_KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)

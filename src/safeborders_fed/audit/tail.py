@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from safeborders_fed.node.audit_chain import EMPTY, Entry, Head, altered, parse_line
+from safeborders_fed.audit.chain import EMPTY, Entry, Head, altered, parse_line
 from safeborders_fed.study import canonical
 
 LARGEST_BATCH: Final = 1_000

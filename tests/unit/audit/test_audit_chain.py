@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, events, open_log, write
 
+from safeborders_fed.audit.chain import Entry, Head, Operation, verify
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import Purpose, public_hex, sign
-from safeborders_fed.node.audit_chain import Entry, Head, Operation, verify
 from safeborders_fed.study import canonical
 
 

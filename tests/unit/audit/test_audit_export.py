@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from audit_samples import PUBLIC, events, open_log, write
 
+from safeborders_fed.audit import export
+from safeborders_fed.audit.chain import verify
+from safeborders_fed.audit.export import lines_after
 from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, UsageError
-from safeborders_fed.node import audit_export
-from safeborders_fed.node.audit_chain import verify
-from safeborders_fed.node.audit_export import lines_after
 from safeborders_fed.node.settings import create_node
 
 
@@ -22,7 +22,7 @@ def numbers(path: Path, since: int) -> list[int]:
 def test_the_lines_after_a_number_are_found_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, near: int
 ) -> None:
-    monkeypatch.setattr(audit_export, "_NEAR", near)
+    monkeypatch.setattr(export, "_NEAR", near)
     write(tmp_path / "log", 7, 1, 30, 12)
     for since in range(51):
         assert numbers(tmp_path / "log", since) == list(range(since + 1, 51)), since
