@@ -21,6 +21,7 @@ from safeborders_fed.coordinator import pki
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, PeerError
 from safeborders_fed.study.key_files import load_certificate_key
+from safeborders_fed.study.wire import PROTOCOL
 
 pytestmark = pytest.mark.slow
 NODES = ("BE", "BG", "FI")
@@ -82,7 +83,7 @@ def test_a_node_that_is_well_hears_so_within_time_and_is_left_as_it_was(running:
     ):
         assert lines[name]["level"] == "ok", lines[name]
     assert "TLSv1.3" in lines["tls"]["text"]
-    assert "protocol 1." in lines["peer-versions"]["text"]
+    assert f"protocol {PROTOCOL}." in lines["peer-versions"]["text"]
     assert content(home) == before
 
 

@@ -511,9 +511,10 @@ def test_a_node_further_apart_is_told_with_both_versions_and_who_must_upgrade(
     assert life.files().state().state == "finished"
     word = life.files().state().nodes["FI"]
     assert (word.status, word.reason) == ("no-answer", "wrong-protocol")
-    assert f"the other side speaks protocol 1.{minor}, this side 1.5: {side} is too old" in word.advice
+    theirs, ours = f"{wire.PROTOCOL}.{minor}", f"{wire.PROTOCOL}.5"
+    assert f"the other side speaks protocol {theirs}, this side {ours}: {side} is too old" in word.advice
     assert f"install on {side} the version that the newer one has" in word.advice
-    assert f"the other side speaks protocol 1.5, this side 1.{minor}" in caplog.text  # at the node
+    assert f"the other side speaks protocol {ours}, this side {theirs}" in caplog.text  # at the node
     assert life.spent("FI") == 0
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,13 @@ UNIT = 2**20
 """Grid units to a victim's largest norm: fine enough that truncation is far below any noise."""
 FINE_UNIT = 2**28
 """The same where a row is a product of two integer vectors, each of which must be fine enough by itself."""
+
+PurposeCategory = Literal[
+    "victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"
+]
+"""What case data may be asked for: models that find victims; how the crime is done; tables for publication;
+what is emerging; how good methods are."""
+PURPOSE_CATEGORIES: Final[tuple[str, ...]] = get_args(PurposeCategory)
 
 Arrays = dict[str, NDArray[np.float64]]
 """Named float64 arrays: what a broadcast carries."""
@@ -102,9 +109,13 @@ class Analysis(ABC, Generic[P, Prepared, State]):
 
     ``Prepared`` is what a node computes once for a snapshot and keeps in memory between rounds; ``State`` is
     what the coordinator carries between rounds.
+
+    Attributes:
+        made_for: The category of purpose that a study of it comes under unless its operator says another.
     """
 
     name: ClassVar[str]
+    made_for: ClassVar[PurposeCategory]
     parameters_type: ClassVar[type[Parameters]]
 
     def __init__(self, parameters: P) -> None:

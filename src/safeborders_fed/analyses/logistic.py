@@ -14,6 +14,7 @@ class Logistic(Detection[LogisticParameters]):
     """Detection by logistic regression on one-hot features."""
 
     name = "logistic"
+    made_for = "victim-identification"
     parameters_type = LogisticParameters
 
     def _learner(self, columns: int) -> Newton:

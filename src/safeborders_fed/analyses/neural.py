@@ -41,6 +41,7 @@ class Neural(Detection[NeuralParameters]):
     """Detection by a network on one-hot features."""
 
     name = "neural"
+    made_for = "victim-identification"
     parameters_type = NeuralParameters
 
     def _learner(self, columns: int) -> Learner[Any]:

@@ -97,6 +97,7 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
     """Tables of counts on fixed, public dimensions."""
 
     name = "trends"
+    made_for = "statistics"
     parameters_type = TrendsParameters
 
     def __init__(self, parameters: TrendsParameters) -> None:

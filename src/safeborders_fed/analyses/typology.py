@@ -107,6 +107,7 @@ class Typology(Analysis[TypologyParameters, tuple[Rows, ...], TypologyState]):
     """
 
     name = "typology"
+    made_for = "modus-operandi"
     parameters_type = TypologyParameters
 
     def __init__(self, parameters: TypologyParameters) -> None:

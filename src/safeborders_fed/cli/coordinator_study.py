@@ -39,6 +39,10 @@ def draft(
     legal_basis: Annotated[str, typer.Option(help="The law that permits it.")],
     expires: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Its last day.")],
     parameters: Annotated[Path | None, typer.Option(help="Parameters of the analysis (TOML).")] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(help="What the purpose comes under (default: what the analysis is made for)."),
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who drafts it (default: your user name).")] = None,
     delta: Annotated[float, typer.Option(help="The delta at which epsilon is meant.")] = 1e-6,
     retries: Annotated[int, typer.Option(min=0, help="Attempts paid for beyond one a round.")] = 2,
@@ -81,6 +85,7 @@ def draft(
         tick_seconds=tick,
         tolerated_colluders=colluders,
         minimum_participants=minimum,
+        purpose_category=_category(category),
     )
     manifest = drafting.draft(coordinator, wish, roster, by=by or _user())
     errors = drafting.expected_errors(manifest)
@@ -312,6 +317,17 @@ def _trust(word: str) -> Literal["masked", "local"]:
         case "masked" | "local":
             return word
     raise UsageError("usage", f"{word!r} is no trust mode", "give masked or local")
+
+
+def _category(word: str | None) -> Any:
+    from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
+    from safeborders_fed.errors import UsageError
+
+    if word is None or word in PURPOSE_CATEGORIES:
+        return word
+    raise UsageError(
+        "usage", f"{word!r} is no category of purpose", f"give one of {', '.join(PURPOSE_CATEGORIES)}"
+    )
 
 
 def _user() -> str:

@@ -17,7 +17,7 @@ def terms(manifest: Manifest) -> str:
         pace = "answers leave at once, and the time that one takes TELLS HOW MANY VICTIMS a state has"
     lines = {
         "Study": f"{manifest.id}, until {manifest.expires}",
-        "Purpose": manifest.purpose,
+        "Purpose": f"{manifest.purpose} ({manifest.purpose_category})",
         "Legal basis": manifest.legal_basis,
         "Analysis": manifest.analysis,
         "Columns": ", ".join(manifest.columns),

@@ -69,6 +69,7 @@ class Counting(Analysis[CountingParameters, NDArray[np.int64], tuple[NDArray[np.
     """Rounds whose question depends on the answers before, as those of a model do; quick to answer."""
 
     name = "counting"
+    made_for = "evaluation"
     parameters_type = CountingParameters
     dimension: Final = 4
 

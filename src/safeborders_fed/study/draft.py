@@ -9,11 +9,19 @@ from datetime import date
 from typing import Any, Literal
 
 import safeborders_fed
+from safeborders_fed.analyses.base import PurposeCategory
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import wire
-from safeborders_fed.study.manifest import SCHEMA_VERSION, UNIT, Manifest, StageTerms, total_cost
+from safeborders_fed.study.code_version import code_hash
+from safeborders_fed.study.manifest import (
+    SCHEMA_VERSION,
+    UNIT,
+    Manifest,
+    StageTerms,
+    total_cost,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +29,7 @@ class Wish:
     """What an operator wants of a study.
 
     Attributes:
+        purpose_category: By default what the analysis is made for.
         rho: What all of it may cost, retries included.
         retries: Attempts reserved beyond one a round.
         minimum_participants: Fewer end the study; by default more than half of the participants.
@@ -42,6 +51,7 @@ class Wish:
     tick_seconds: float = 2.0
     tolerated_colluders: int = 1
     minimum_participants: int | None = None
+    purpose_category: PurposeCategory | None = None
 
 
 def draft(wish: Wish) -> Manifest:
@@ -78,6 +88,7 @@ def draft(wish: Wish) -> Manifest:
         schema_version=SCHEMA_VERSION,
         id=wish.id,
         purpose=wish.purpose,
+        purpose_category=wish.purpose_category or analysis.made_for,
         legal_basis=wish.legal_basis,
         analysis=wish.analysis,
         parameters=analysis.parameters.model_dump(mode="json"),
@@ -98,6 +109,7 @@ def draft(wish: Wish) -> Manifest:
         contract_version=CONTRACT_VERSION,
         protocol=wire.PROTOCOL,
         software_version=safeborders_fed.__version__,
+        code_hash=code_hash(),
         expires=wish.expires,
     )
     manifest.check()

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
-from safeborders_fed.analyses.base import Analysis, Arrays, Setting
+from safeborders_fed.analyses.base import Analysis, Arrays, PurposeCategory, Setting
 from safeborders_fed.analyses.registry import build
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.errors import ConfigurationError, RefusedError
@@ -27,7 +27,7 @@ from safeborders_fed.privacy import accounting
 from safeborders_fed.privacy.bounded_sum import LARGEST_TOTAL
 from safeborders_fed.study import canonical, wire
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 UNIT: Final = "one victim, with all their records, at one node, added or removed"
 
 Text = Annotated[str, Limit(min_length=1, max_length=2000)]
@@ -65,6 +65,7 @@ class Manifest(BaseModel):
     """A study. See the attributes' names; costs are for the unit that ``unit`` states.
 
     Attributes:
+        purpose_category: What ``purpose`` comes under; policies permit categories.
         retries: Attempts that may be paid for beyond one a round, at the cost of the dearest stage.
         tick_seconds: Replies to rounds leave a node a whole number of ticks after the request, since time
             tells size; 0 for at once.
@@ -73,13 +74,15 @@ class Manifest(BaseModel):
         max_victims: Public cap on victims at a node.
         protocol: The protocol that both sides must speak.
         software_version: What drafted it. Shown to people, compared with nothing (ADR 15).
+        code_hash: Of the package that drafted it, likewise (``study.code_version``).
     """
 
     model_config = _STRICT
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     id: Identifier
     purpose: Text
+    purpose_category: PurposeCategory
     legal_basis: Text
     analysis: Identifier
     parameters: dict[str, Any]
@@ -100,7 +103,13 @@ class Manifest(BaseModel):
     contract_version: str
     protocol: int
     software_version: Annotated[str, Limit(pattern=r"^[0-9A-Za-z.+-]{1,64}$")]
+    code_hash: Annotated[str, Limit(pattern=r"^[0-9a-f]{64}$")]
     expires: date
+
+    @property
+    def population(self) -> str:
+        """Whose records count: ``all``, unless the parameters narrow it."""
+        return str(self.parameters.get("population", "all"))
 
     def holders(self, participants: int) -> int:
         """Independent noise shares certainly present in what an adversary sees (``h``).

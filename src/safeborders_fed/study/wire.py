@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study import canonical
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Raised whenever an existing message, hash or signature changes. It stands in the magic, as one digit."""
 MINOR: int = 0
 """Raised whenever a kind of message, or a word in a fixed list, is added. Nothing else changes with it."""

@@ -7,7 +7,7 @@ import pytest
 from federation_of import EXPIRES, MAX_VICTIMS, NODES, SMALL
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.privacy import accounting
-from safeborders_fed.study import canonical
+from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest, parse
 
@@ -69,7 +69,7 @@ def stage(**changes: object) -> list[dict[str, object]]:
         ({"stages": stage(bound=2**10)}, "stages are not"),
         ({"columns": ["sex"]}, "columns"),
         ({"contract_version": "0"}, "data contract"),
-        ({"protocol": 2}, "another protocol"),
+        ({"protocol": wire.PROTOCOL + 1}, "another protocol"),
         (
             {"parameters": {"target": "actual_victim", "features": ["sex", "age_band"], "rounds": 5}},
             "defaults",

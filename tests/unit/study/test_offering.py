@@ -87,7 +87,7 @@ def test_anything_else_is_refused(data: bytes) -> None:
 
 
 def test_fields_in_another_order_are_refused() -> None:
-    text = canonical.serialise({**OFFERED.model_dump(mode="json"), "protocol": 1, "arrays": []})
+    text = canonical.serialise({**OFFERED.model_dump(mode="json"), "protocol": wire.PROTOCOL, "arrays": []})
     moved = b'{"type":"offered",' + text[1:].replace(b',"type":"offered"', b"")
     with pytest.raises(PeerError):
-        decode(b"SBF1\0\0" + len(moved).to_bytes(4, "little") + moved)
+        decode(b"SBF%d\0\0" % wire.PROTOCOL + len(moved).to_bytes(4, "little") + moved)
