@@ -109,10 +109,21 @@ class FaultFederation(Loopback):
     def begin(self, study: str, **terms: Any) -> Path:
         """Runs a study with somebody who watches it; the file of what they see."""
         self.ready_study(study, epsilon=0.5, **terms)
-        self.launch(study)
+        self._launch_until_asked(study)
         seen = self.root / f"{study}.watch"
         self.watch(study, seen)
         return seen
+
+    def _launch_until_asked(self, study: str) -> None:
+        """Launches a study, and again, as an operator would, if nothing was asked of any node."""
+        for _ in range(3):
+            self.launch(study)
+            wait_for(lambda: asked(self, study) or self.is_over(study), 60, f"a first attempt of {study}")
+            if asked(self, study):
+                return
+            log = self.coordinator.text()[-4000:]
+            sys.stderr.write(f"{study} was not begun: {self.state(study).error}\n{log}")
+        raise AssertionError(f"{study} was not begun: {self.state(study)}")
 
     def watch(self, study: str, seen: Path) -> None:
         """Follows a study in another process, as an operator would."""
