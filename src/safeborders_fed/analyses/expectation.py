@@ -15,8 +15,9 @@ victims; 30, 100, 250 columns; 2, 10, 50% positives; independent and correlated;
 default rounds; loss against the pooled model without privacy): the true loss lies between a third and twice
 the figure, give or take .003, in 94%: in 88% at 2% positives, in 82% at 1,000 victims. For the network of 16
 units (against itself without noise; 144 studies from 3,000 victims on) it does so in 86% at 10% positives,
-in 97% at 50%; at 2% the network learns too little even without noise, and nothing is said. Where many columns
-are hardly ever set, as in case data, the loss is nearer to a third than to twice.
+in 97% at 50%; at 2% the network learns too little even without noise, and nothing is said. On the synthetic
+national files (13,000 training victims, 45 to 211 columns, 5, 53 and 68% positives, epsilon .5, 1, 3; looked
+at once): 48 of 54. All six outside are of the rare label, the worst of them seven times the figure.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Figure:
     def text(self) -> str:
         """As people read it, with no more digits than it has."""
         if self.low is None or self.high is None:
-            return f"{self.value:,.3g}"
+            return f"{float(f'{self.value:.3g}'):,.10g}"
         if self.low < _GIVE / 3:
             return f"at most about {self.high:.1g}"
         return f"about {self.value:.1g} ({self.low:.1g} to {self.high:.1g})"

@@ -79,18 +79,21 @@ def draft(
     coordinator = CoordinatorHome.load(home)
     if plan is not None:
         return wishes.show_plan(coordinator, plan, as_json=as_json)
+    name, rho = wishes.given("a name", study), rho_for(wishes.given("--epsilon", epsilon), delta)
+    why, law = wishes.given("--purpose", purpose), wishes.given("--legal-basis", legal_basis)
+    what, last = wishes.given("--analysis", analysis), wishes.given("--expires", expires)
     roster = current_roster(coordinator)
     wish = Wish(
-        id=wishes.given("a name for the study", study),
-        purpose=wishes.given("--purpose", purpose),
-        legal_basis=wishes.given("--legal-basis", legal_basis),
-        analysis=wishes.given("--analysis", analysis),
+        id=name,
+        purpose=why,
+        legal_basis=law,
+        analysis=what,
         parameters=wishes.parameters(parameters),
         participants=tuple(roster.roster.keys()),
         roster_hash=roster.roster.hash(),
-        rho=rho_for(wishes.given("--epsilon", epsilon), delta),
+        rho=rho,
         delta=delta,
-        expires=wishes.given("--expires", expires).date(),
+        expires=last.date(),
         max_victims=max_victims,
         trust=wishes.trust(trust),
         retries=retries,
@@ -106,7 +109,7 @@ def draft(
         "hash": manifest.hash(),
         "expected": accuracy.content(),
     }
-    hint = f"Next: safeborders coordinator study publish {study} --by NAME --key-file FILE --hash HASH"
+    hint = f"Next: safeborders coordinator study publish {name} --by NAME --key-file FILE --hash HASH"
     output.result(content, f"{terms(manifest)}\n{expectation(accuracy)}\n{hint}", as_json=as_json)
     return 0
 

@@ -65,7 +65,7 @@ def past(entries: tuple[Spent, ...], year: int, today: date) -> Past:
 
 def _spent(files: StudyFiles, today: date) -> Spent:
     state = files.state()
-    asked = files.history.exists()
+    asked = files.history.is_dir() and History(files.history).attempts() > 0
     is_open = state.state in _OPEN
     if state.state == "draft" or not (is_open or asked):
         return Spent(files.study, state.state, 0.0, None)

@@ -153,7 +153,7 @@ def costs(plan: Plan, participants: Sequence[str]) -> tuple[Cost, ...]:
     """
     found = []
     for study in plan.studies:
-        manifest = _drafted(plan, study, participants)
+        manifest = drafted(plan, study, participants)
         rounds = sum(stage.rounds * stage.rho for stage in manifest.stages)
         days = study.dates or spread(plan.year, study.times)
         found.append(Cost(study.name, study.analysis, manifest.rho, rounds, days))
@@ -164,7 +164,12 @@ def costs(plan: Plan, participants: Sequence[str]) -> tuple[Cost, ...]:
     return tuple(found)
 
 
-def _drafted(plan: Plan, study: PlannedStudy, participants: Sequence[str]) -> Manifest:
+def drafted(plan: Plan, study: PlannedStudy, participants: Sequence[str]) -> Manifest:
+    """What a study of the plan would be, for nobody to sign.
+
+    Raises:
+        RefusedError, ConfigurationError: As ``study.draft.draft``, naming the study.
+    """
     wish = Wish(
         id=study.name,
         purpose="a plan",

@@ -157,7 +157,11 @@ def load(path: Path) -> Plan:
     Raises:
         ConfigurationError: ``plan-missing``, ``plan-not-toml`` or ``bad-plan``; the cause names file and key.
     """
-    table = _table(path)
+    return checked(path, _table(path))
+
+
+def checked(path: Path, table: dict[str, Any]) -> Plan:
+    """The plan that a table holds; ``path`` is where it comes from. Raises as ``load``."""
     studies = table.get("studies")
     for study in studies if isinstance(studies, list) else ():
         if isinstance(study, dict) and isinstance(study.get("parameters_file"), str):

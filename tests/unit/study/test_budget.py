@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import math
+import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from federation_of import EIGHT, ROOT
+from safeborders_fed.cases.contract import features
 from safeborders_fed.cli import plan_text
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.privacy.accounting import epsilon, rho_for
-from safeborders_fed.study.budget import COUNT, Outlook, Past, costs, limits, outlook, spread
-from safeborders_fed.study.budget_plan import RHO_PER_COUNT, Plan, PlannedCaps, load
+from safeborders_fed.study.budget import COUNT, Outlook, Past, costs, drafted, limits, outlook, spread
+from safeborders_fed.study.budget_plan import (
+    RHO_PER_COUNT,
+    Plan,
+    PlannedCaps,
+    PlannedStudy,
+    checked,
+    load,
+)
 from safeborders_fed.study.draft import Wish, draft
+from safeborders_fed.study.expected import expected
 
 NOTHING = Past(0.0, 0.0)
+NOT_FEATURES = {"forms_of_exploitation", "country_of_exploitation"}
+"""The target of the example, and the state itself."""
 BEFORE = date(2026, 12, 1)
 TABLES = """
 [[studies]]
@@ -260,6 +279,59 @@ def test_the_arithmetic_of_adr_20() -> None:
     for cap, of in (("study", CAPS.epsilon_per_study), ("year", CAPS.epsilon_per_year)):
         assert f"| {cap} | {of:.1f} | {found[cap]:.5f} |" in text
     assert f"| lifetime | {CAPS.epsilon_lifetime:.1f} | {found['lifetime']:.5f} |" in text
+
+
+def test_what_adr_20_says_a_year_buys() -> None:
+    made = load(ROOT / "configs" / "budget-plan.toml")
+    found = {}
+    for planned in made.studies:
+        manifest = drafted(made, planned, EIGHT)
+        found |= {figure.what: figure.value for figure in expected(manifest, 12_000).figures}
+    assert [
+        round(found[f"95% margin of a count by {name}, in victims"])
+        for name in ("year x form", "year", "total")
+    ] == [39, 66, 140]
+    assert found["standard error of the size of a typology, in victims"] == pytest.approx(50, abs=1)
+    left = limits(CAPS)["year"] - sum(cost.rho * len(cost.days) for cost in costs(made, EIGHT))
+    assert left == pytest.approx(0.02226, abs=1e-5)
+    assert epsilon(left, 1e-6) == pytest.approx(0.95, abs=0.01)
+    assert epsilon(left / 4, 1e-6) == pytest.approx(0.45, abs=0.01)
+    few = ("sex", "age_band", "citizenship")
+    every = tuple(field.name for field in features() if field.name not in NOT_FEATURES)
+    for names, columns, common, rare in ((few, 53, "0.01", "0.07"), (every, 198, "0.06", "0.2")):
+        parameters = {"target": "form:SexualExploitation", "features": list(names)}
+        planned = made.studies[1].model_copy(update={"parameters": parameters})
+        manifest = drafted(made, planned, EIGHT)
+        assert manifest.build_analysis().learner.columns == columns  # type: ignore[attr-defined]
+        losses = {figure.what[-12:-9].strip(): figure.value for figure in expected(manifest, 12_000).figures}
+        assert (f"{losses['10%']:.1g}", f"{losses['2%']:.1g}") == (common, rare)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_file_makes_reading_a_plan_fail_otherwise(content: bytes) -> None:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "plan.toml"
+        path.write_bytes(content)
+        with pytest.raises(ConfigurationError):
+            load(path)
+
+
+WORDS = ("", "x", [], [1], [[]], {}, {"a": 1}, date(2027, 1, 1))
+VALUES = (*WORDS, True, 0, -1, 1.5, 10**400, math.inf, math.nan)
+
+
+@pytest.mark.parametrize("kind", [Plan, PlannedCaps, PlannedStudy])
+def test_no_value_of_any_key_makes_a_plan_fail_otherwise(kind: type[BaseModel], tmp_path: Path) -> None:
+    """Each key of each table with each kind of value: a plan, or one of our errors."""
+    whole = tomllib.loads(f"year = 2027\n[caps]\n{TABLES}")
+    for key in kind.model_fields:
+        for value in VALUES:
+            table = copy.deepcopy(whole)
+            place = {Plan: table, PlannedCaps: table["caps"], PlannedStudy: table["studies"][0]}[kind]
+            place[key] = value
+            with contextlib.suppress(ConfigurationError, RefusedError):
+                seen(checked(tmp_path / "plan.toml", table))
 
 
 def test_the_example_is_shown_in_the_documentation_as_it_is_printed() -> None:
