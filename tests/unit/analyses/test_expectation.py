@@ -82,6 +82,22 @@ def test_standard_errors_of_typologies_are_those_of_the_release_or_above(rounds:
     assert 0.4 * at_most < np.median(shares) < 1.1 * at_most
 
 
+def test_rounds_of_classes_are_averaged_as_the_coordinator_averages_them() -> None:
+    def after(rounds: int) -> tuple[float, float]:
+        """Standard deviation in the running statistics that a coordinator keeps, and the figure foretold."""
+        made = typology(rounds=rounds)
+        noise = {stage.name: 100.0 * stage.bound for stage in made.stages()}
+        state = made.start(Setting(3, noise))
+        for stage in made.stages():
+            for _ in range(stage.rounds):
+                state = made.advance(state, np.zeros(stage.dimension, np.int64), noise[stage.name])
+        return math.sqrt(state.variance), made.expected(noise, (1_000,)).figures[-1].value
+
+    (once, foretold_once), (often, foretold_often) = after(1), after(4)
+    assert often < 0.7 * once
+    assert foretold_often / foretold_once == pytest.approx(often / once)
+
+
 def test_larger_noise_more_columns_fewer_victims_and_rarer_labels_lose_more() -> None:
     usual = {"deviation": 2.0, "columns": 50, "training": 8_000.0, "positives": 0.2}
     base = loss_of_area(**usual)  # type: ignore[arg-type] - columns is whole
