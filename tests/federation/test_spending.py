@@ -136,7 +136,7 @@ def test_the_command_shows_what_a_year_costs_and_refuses_one_that_does_not_fit(
         assert main.run(command) == code
         read = capsys.readouterr()
         assert "rho 0.00000 in" in read.out
-        assert "0.01000 ever, by 1 studies of this coordinator (study-1 still open" in read.out
+        assert "0.01000 ever, by 1 study of this coordinator (study-1 still open" in read.out
         assert ("plan-exceeds-caps" in read.err) == (code == 5)
         assert main.run([*command, "--json"]) == code
         (line,) = capsys.readouterr().out.splitlines()
@@ -150,5 +150,8 @@ def test_without_a_plan_a_draft_needs_its_terms(life: Life, capsys: pytest.Captu
     command = ["coordinator", "study", "draft", "tables", "--home", str(life.home.path)]
     assert main.run(command) == 2
     assert "a draft needs --epsilon" in capsys.readouterr().err
+    assert main.run([*command, "--plan", str(life.directory / "none.toml")]) == 2
+    assert "a plan drafts nothing" in capsys.readouterr().err
+    command.remove("tables")
     assert main.run([*command, "--plan", str(life.directory / "none.toml")]) == 4
     assert "[plan-missing]" in capsys.readouterr().err

@@ -191,7 +191,9 @@ def test_both_sides_are_shown_the_same_expected_accuracy(scene: Scene) -> None:
     assert scene.node("BE", "show", "tables-2026", "--json") == 0
     assert scene.content()["expected"] == drafted
     assert scene.node("BE", "show", "tables-2026", "--assume-victims", "0") == 2
-    assert "[bad-victims]" in scene.text()
+    assert "--assume-victims" in scene.text()
+    assert scene.draft("tables-2027", "--assume-victims", "0") == 2
+    assert scene.coordinator("show", "tables-2027") == 2, "a draft that was refused is not there"
 
 
 def test_from_draft_to_verified_release_by_commands_alone(scene: Scene) -> None:

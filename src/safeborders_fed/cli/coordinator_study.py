@@ -27,7 +27,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
 Assumed = Annotated[
     int | None,
-    typer.Option("--assume-victims", help="Show the expected accuracy for so many victims over all states."),
+    typer.Option(
+        "--assume-victims", min=1, max=10_000_000, help="Expected accuracy for so many victims in all states."
+    ),
 ]
 _MOST_VICTIMS = 2_000_000
 
@@ -78,6 +80,7 @@ def draft(
 
     coordinator = CoordinatorHome.load(home)
     if plan is not None:
+        wishes.require_none(study, analysis, epsilon, purpose, legal_basis, expires, parameters)
         return wishes.show_plan(coordinator, plan, as_json=as_json)
     name, rho = wishes.given("a name", study), rho_for(wishes.given("--epsilon", epsilon), delta)
     why, law = wishes.given("--purpose", purpose), wishes.given("--legal-basis", legal_basis)

@@ -66,7 +66,7 @@ def show(
     home: Home,
     assume_victims: Annotated[
         int | None,
-        typer.Option(help="Show the expected accuracy for so many victims over all states."),
+        typer.Option(min=1, max=10_000_000, help="Expected accuracy for so many victims in all states."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -110,9 +110,10 @@ def _over(found: Outlook, quarter: int) -> str:
 def _past(plan: Plan, found: Outlook, spent: Sequence[Spent]) -> str:
     open_now = [entry.study for entry in spent if entry.year is None]
     reserved = f" ({', '.join(open_now)} still open, at all they may cost)" if open_now else ""
+    studies = "1 study" if len(spent) == 1 else f"{len(spent)} studies"
     return (
         f"Before it:   rho {found.past.year:.5f} in {plan.year}, {found.past.lifetime:.5f} ever, "
-        f"by {len(spent)} studies of this coordinator{reserved}"
+        f"by {studies} of this coordinator{reserved}"
     )
 
 

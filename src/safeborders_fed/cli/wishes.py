@@ -40,6 +40,20 @@ def show_plan(home: CoordinatorHome, file: Path, *, as_json: bool) -> int:
     return problem.exit_code
 
 
+def require_none(*options: object) -> None:
+    """Refuses a plan together with the terms of a study, which would be passed over.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    if any(option is not None for option in options):
+        raise UsageError(
+            "usage",
+            "a plan drafts nothing, so a study's name or terms beside it mean nothing",
+            "give --plan FILE alone, and write the studies into the file",
+        )
+
+
 def given(name: str, value: T | None) -> T:
     """An option that a draft needs and a plan does not.
 
