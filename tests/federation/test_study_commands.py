@@ -181,6 +181,21 @@ def copy_site(source: Path, target: Path) -> None:
         path.write_text(path.read_text(encoding="utf-8").replace(str(source), str(target)), encoding="utf-8")
 
 
+def test_both_sides_are_shown_the_same_expected_accuracy(scene: Scene) -> None:
+    assert scene.draft("tables-2026", "--json") == 0
+    drafted = scene.content()["expected"]
+    assert drafted["figures"]
+    assert scene.publish() == 0
+    assert scene.coordinator("show", "tables-2026", "--json") == 0
+    assert scene.content()["expected"] == drafted
+    assert scene.node("BE", "show", "tables-2026", "--json") == 0
+    assert scene.content()["expected"] == drafted
+    assert scene.node("BE", "show", "tables-2026", "--assume-victims", "0") == 2
+    assert "--assume-victims" in scene.text()
+    assert scene.draft("tables-2027", "--assume-victims", "0") == 2
+    assert scene.coordinator("show", "tables-2027") == 2, "a draft that was refused is not there"
+
+
 def test_from_draft_to_verified_release_by_commands_alone(scene: Scene) -> None:
     assert scene.draft() == 0
     text = scene.text()

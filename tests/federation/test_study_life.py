@@ -18,6 +18,7 @@ from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
 from safeborders_fed.node.desk import Desk, Standing
 from safeborders_fed.study import canonical, release_file, wire
+from safeborders_fed.study.expected import expected
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Refusal, decode
@@ -402,7 +403,7 @@ def test_a_published_study_or_roster_altered_on_the_disk_is_not_conducted(life: 
 
 def test_the_expected_error_of_tables_is_known_before_anybody_is_asked(life: Life) -> None:
     manifest = life.draft(analysis="trends", parameters=TRENDS)
-    found = drafting.expected_errors(manifest)
+    found = {figure.what: figure.value for figure in expected(manifest).figures}
     assert {f"95% margin of a count by {name}, in victims" for name in ("total", "year x form")} <= set(found)
     assert all(np.isfinite(value) and value > 0 for value in found.values())
     assert life.calls == 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from safeborders_fed.analyses.expectation import NOT_PREDICTED, VICTIMS, Expected
 from safeborders_fed.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -165,6 +167,16 @@ class Analysis(ABC, Generic[P, Prepared, State]):
     @abstractmethod
     def result(self, state: State) -> Release:
         """The release after the last round."""
+
+    def expected(self, noise: Mapping[str, float], victims: Sequence[int] = VICTIMS) -> Expected:
+        """How accurate a study is expected to be: from public quantities alone, never from case data.
+
+        Args:
+            noise: Stage name to the standard deviation of the noise in a private sum, grid units.
+            victims: Numbers of victims over all states to give figures for; how many there are is not public.
+        """
+        del noise, victims
+        return NOT_PREDICTED
 
 
 def parse_parameters(kind: type[Analysis[Any, Any, Any]], raw: dict[str, Any]) -> Parameters:

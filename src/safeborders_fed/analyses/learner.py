@@ -12,9 +12,9 @@ Guarantees expected of every learner:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,8 @@ class Learner(ABC, Generic[S]):
     """Learns one model over ``columns`` one-hot columns; ``S`` is what it carries between rounds."""
 
     columns: int
+    predicted_for: ClassVar[tuple[float, ...]] = ()
+    """Shares of positives for which the loss to noise can be predicted."""
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
@@ -103,6 +105,18 @@ class Learner(ABC, Generic[S]):
     @abstractmethod
     def margins(self, model: Arrays, x: Indicators) -> NDArray[np.float64]:
         """Log-odds, shape (n,), each a function of its own row alone."""
+
+    def remaining_noise(self, noise: Mapping[str, float]) -> float | None:
+        """What noise is left over all gradient rounds together, as ``analyses.expectation`` takes it.
+
+        Args:
+            noise: Stage name to the standard deviation of the noise in a private sum, grid units.
+
+        Returns:
+            Its standard deviation in gradients of a victim of norm 1; None where the rule does not hold.
+        """
+        del noise
+        return None
 
     @abstractmethod
     def explain(self, model: Arrays, x: Indicators, fields: Sequence[slice]) -> NDArray[np.float64]:

@@ -32,8 +32,9 @@ at most 2^53 grid steps, where float64 is exact in any order:
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,7 +43,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from safeborders_fed.analyses.base import FINE_UNIT, Arrays
-from safeborders_fed.analyses.gradient_rounds import GradientParameters, GradientRounds
+from safeborders_fed.analyses.gradient_rounds import GRADIENT, GradientParameters, GradientRounds
 from safeborders_fed.analyses.inputs import INPUT_GRID, Inputs
 from safeborders_fed.analyses.learner import Rows
 from safeborders_fed.errors import RefusedError
@@ -57,6 +58,8 @@ _GRID: Final = 2.0**14
 _ERROR_GRID: Final = 2.0**12
 _LARGEST_WEIGHT: Final = 2.0**4
 _LAST_WIDTH: Final = 10.0
+_PREDICTED_UNITS: Final = 16
+"""Units of one hidden layer up to which the loss to noise is known."""
 _CONSTANT: Final = BIAS * _GRID
 _CHUNK: Final = 8192
 
@@ -193,6 +196,7 @@ class Network(GradientRounds):
         RefusedError: ``network-too-large``.
     """
 
+    predicted_for = (0.1, 0.5)
     largest_step = 16.0
     wander = 0.5
 
@@ -209,6 +213,12 @@ class Network(GradientRounds):
             )
         super().__init__(columns, layer_shapes(columns, hidden), bound=FINE_UNIT, parameters=parameters)
         self._hidden = tuple(hidden)
+
+    def remaining_noise(self, noise: Mapping[str, float]) -> float | None:
+        """That of the mean over all rounds; None for more weights than the rule was fitted to."""
+        if len(self._hidden) > 1 or self._hidden[0] > _PREDICTED_UNITS:
+            return None
+        return noise[GRADIENT] / FINE_UNIT * self._parameters.clip / math.sqrt(self._parameters.rounds)
 
     def first_weights(self) -> _Floats:
         """Uniform, so that activations have about the norm of inputs; constants begin at zero.

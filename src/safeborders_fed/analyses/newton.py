@@ -35,7 +35,7 @@ al. 2016 (arXiv 1607.00133).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,6 +127,8 @@ class Newton(Learner[NewtonState]):
         rounds: Rounds of gradients.
         clip: Largest L2 norm of a victim's gradient.
     """
+
+    predicted_for = (0.02, 0.1, 0.5)
 
     def __init__(self, columns: int, *, rounds: int, clip: float) -> None:
         self.columns = columns
@@ -263,6 +265,10 @@ class Newton(Learner[NewtonState]):
         step[-1] = np.clip(step[-1], -_LONGEST_STEP / INTERCEPT, _LONGEST_STEP / INTERCEPT)
         following = weights + np.append(shape.directions @ step[:-1], step[-1])
         return replace(state, weights=following, precision=precision, information=information)
+
+    def remaining_noise(self, noise: Mapping[str, float]) -> float:
+        """That of the mean over all rounds, which are combined."""
+        return noise[GRADIENT] / FINE_UNIT * self._clip / math.sqrt(self._rounds)
 
     def model(self, state: NewtonState) -> Arrays:
         """The weights with the centre that is needed to use them."""

@@ -14,6 +14,7 @@ which is post-processing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +24,7 @@ from pydantic import Field as Limit
 from pydantic import model_validator
 
 from safeborders_fed.analyses.base import UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
+from safeborders_fed.analyses.expectation import VICTIMS, Expected, Figure
 from safeborders_fed.analyses.tables import Kept, LeastSquares, Measurement
 from safeborders_fed.cases.contract import UNKNOWN, Field, field
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from safeborders_fed.privacy.bounded_sum import BoundedSum
 
 COUNTS: Final = "counts"
+_MARGIN: Final = 1.96
+"""Standard deviations within which a normal error lies with 95%."""
 OTHER_YEARS: Final = "Other"
 SEVERAL_FORMS: Final = "SeveralForms"
 AGE_GROUPS: Final[dict[str, tuple[str, ...]]] = {
@@ -213,3 +217,16 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
             "standard_errors": errors,
         }
         return Release(self.name, facts, {"table": table})
+
+    def expected(self, noise: Mapping[str, float], victims: Sequence[int] = VICTIMS) -> Expected:
+        """Half the 95% interval of a count, by what it is by: that of the release, exactly."""
+        del victims  # a count is as uncertain whatever it is
+        nothing = TrendsState(np.zeros(sum(self._lengths()), np.int64), noise[COUNTS])
+        errors = self.result(nothing).facts["standard_errors"]
+        return Expected(
+            tuple(
+                Figure(f"95% margin of a count by {name}, in victims", _MARGIN * float(deviation))
+                for name, deviation in errors.items()
+            ),
+            "Margins cover the noise added for privacy, and hold for any number of victims.",
+        )

@@ -25,6 +25,7 @@ Noise: the door's, once a round; costs add. Everything after the private sums is
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -34,6 +35,8 @@ from pydantic import model_validator
 
 from safeborders_fed.analyses import typology_rows
 from safeborders_fed.analyses.base import FINE_UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
+from safeborders_fed.analyses.expectation import VICTIMS, Expected
+from safeborders_fed.analyses.typology_expected import expected_of
 from safeborders_fed.analyses.typology_model import Layout
 from safeborders_fed.analyses.typology_release import Findings, describe
 from safeborders_fed.analyses.typology_rounds import (
@@ -290,6 +293,10 @@ class Typology(Analysis[TypologyParameters, tuple[Rows, ...], TypologyState]):
         facts, arrays = describe(findings)
         own = self.parameters.model_dump(mode="json")
         return Release(self.name, {**own, **facts}, arrays)
+
+    def expected(self, noise: Mapping[str, float], victims: Sequence[int] = VICTIMS) -> Expected:
+        """Standard errors of sizes and shares (``analyses.typology_expected``)."""
+        return expected_of(self._rounds, noise, victims)
 
     def responsibilities(self, release: Release, prepared: tuple[Rows, ...]) -> Floats:
         """How far each victim belongs to each released typology, shape (n, classes); rows add up to 1.

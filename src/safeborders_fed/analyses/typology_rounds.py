@@ -30,6 +30,11 @@ ABOVE_NOISE: Final = 2.5
 """Standard errors by which a class must exceed zero."""
 
 
+def gain_of(done: int) -> float:
+    """The weight of a round of classes in the running statistics, after so many of them."""
+    return min(1.0, 2 / (done + 1))
+
+
 @dataclass(frozen=True)
 class TypologyState:
     """What the coordinator carries.
@@ -159,8 +164,7 @@ class Rounds:
         variance = (noise / unit) ** 2
         if not first:
             # The first two rounds stand for themselves, later ones are mixed in less and less.
-            done = self.schedule[: state.step].count(CLASSES)
-            gain = min(1.0, 2 / (done + 1))
+            gain = gain_of(self.schedule[: state.step].count(CLASSES))
             existing = len(state.mixture.prior)
             counts = gain * counts[:existing] + (1 - gain) * state.counts
             sums = gain * sums[:existing] + (1 - gain) * state.sums

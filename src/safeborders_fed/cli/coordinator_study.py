@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from safeborders_fed.cli import output
-from safeborders_fed.cli.study_text import terms
+from safeborders_fed.cli import output, wishes
+from safeborders_fed.cli.study_text import expectation, terms
 
 if TYPE_CHECKING:
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.study_files import StudyFiles
-    from safeborders_fed.study.manifest import Manifest
 
 app = typer.Typer(help="Draft, launch and watch studies.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,18 +25,29 @@ Study = Annotated[str, typer.Argument(help="The study's name: lower-case letters
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")]
+Assumed = Annotated[
+    int | None,
+    typer.Option(
+        "--assume-victims", min=1, max=10_000_000, help="Expected accuracy for so many victims in all states."
+    ),
+]
 _MOST_VICTIMS = 2_000_000
 
 
 @app.command()
 def draft(
-    study: Study,
     home: Home,
-    analysis: Annotated[str, typer.Option(help="logistic, neural, trends or typology.")],
-    epsilon: Annotated[float, typer.Option(min=0.0, help="What all of it may cost one victim, at delta.")],
-    purpose: Annotated[str, typer.Option(help="What it is for; every state's people read it.")],
-    legal_basis: Annotated[str, typer.Option(help="The law that permits it.")],
-    expires: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Its last day.")],
+    study: Annotated[str | None, Study.__metadata__[0]] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Draft nothing: show what a year of planned studies costs (TOML).")
+    ] = None,
+    analysis: Annotated[str | None, typer.Option(help="logistic, neural, trends or typology.")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0.0, help="What all of it may cost one victim, at delta.")
+    ] = None,
+    purpose: Annotated[str | None, typer.Option(help="What it is for; every state's people read it.")] = None,
+    legal_basis: Annotated[str | None, typer.Option(help="The law that permits it.")] = None,
+    expires: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Its last day.")] = None,
     parameters: Annotated[Path | None, typer.Option(help="Parameters of the analysis (TOML).")] = None,
     category: Annotated[
         str | None,
@@ -57,41 +67,54 @@ def draft(
     max_victims: Annotated[
         int, typer.Option(min=1, help="Public cap on victims at a state.")
     ] = _MOST_VICTIMS,
+    assume_victims: Assumed = None,
     as_json: Json = False,
-) -> None:
-    """Draft a study and show what it costs. Nobody is asked anything yet."""
+) -> int:
+    """Draft a study and show what it costs, or what a year of them costs. Nobody is asked anything yet."""
     from safeborders_fed.coordinator import drafting
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.members import current_roster
     from safeborders_fed.privacy.accounting import rho_for
     from safeborders_fed.study.draft import Wish
+    from safeborders_fed.study.expected import expected
 
     coordinator = CoordinatorHome.load(home)
+    if plan is not None:
+        wishes.require_none(study, analysis, epsilon, purpose, legal_basis, expires, parameters)
+        return wishes.show_plan(coordinator, plan, as_json=as_json)
+    name, rho = wishes.given("a name", study), rho_for(wishes.given("--epsilon", epsilon), delta)
+    why, law = wishes.given("--purpose", purpose), wishes.given("--legal-basis", legal_basis)
+    what, last = wishes.given("--analysis", analysis), wishes.given("--expires", expires)
     roster = current_roster(coordinator)
     wish = Wish(
-        id=study,
-        purpose=purpose,
-        legal_basis=legal_basis,
-        analysis=analysis,
-        parameters=_parameters(parameters),
+        id=name,
+        purpose=why,
+        legal_basis=law,
+        analysis=what,
+        parameters=wishes.parameters(parameters),
         participants=tuple(roster.roster.keys()),
         roster_hash=roster.roster.hash(),
-        rho=rho_for(epsilon, delta),
+        rho=rho,
         delta=delta,
-        expires=expires.date(),
+        expires=last.date(),
         max_victims=max_victims,
-        trust=_trust(trust),
+        trust=wishes.trust(trust),
         retries=retries,
         tick_seconds=tick,
         tolerated_colluders=colluders,
         minimum_participants=minimum,
-        purpose_category=_category(category),
+        purpose_category=wishes.category(category),
     )
     manifest = drafting.draft(coordinator, wish, roster, by=by or _user())
-    errors = drafting.expected_errors(manifest)
-    content = {"manifest": manifest.model_dump(mode="json"), "hash": manifest.hash(), "expected": errors}
-    hint = f"Next: safeborders coordinator study publish {study} --by NAME --key-file FILE --hash HASH"
-    output.result(content, f"{_with_errors(manifest, errors)}\n{hint}", as_json=as_json)
+    accuracy = expected(manifest, assume_victims)
+    content = {
+        "manifest": manifest.model_dump(mode="json"),
+        "hash": manifest.hash(),
+        "expected": accuracy.content(),
+    }
+    hint = f"Next: safeborders coordinator study publish {name} --by NAME --key-file FILE --hash HASH"
+    output.result(content, f"{terms(manifest)}\n{expectation(accuracy)}\n{hint}", as_json=as_json)
+    return 0
 
 
 @app.command()
@@ -205,21 +228,21 @@ def list_studies(home: Home, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(study: Study, home: Home, as_json: Json = False) -> None:
-    """Show a study: terms, costs, where each state stands, and all changes."""
-    from safeborders_fed.coordinator.drafting import expected_errors
+def show(study: Study, home: Home, assume_victims: Assumed = None, as_json: Json = False) -> None:
+    """Show a study: terms, costs, expected accuracy, where each state stands, and all changes."""
     from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.study.expected import expected
 
     files = _require_state(CoordinatorHome.load(home), study, None)
     state, manifest = files.state(), files.manifest()
-    errors = expected_errors(manifest)
+    accuracy = expected(manifest, assume_victims)
     content = {
         "state": state.model_dump(mode="json") | {"state": state.state},
         "manifest": manifest.model_dump(mode="json"),
         "hash": manifest.hash(),
-        "expected": errors,
+        "expected": accuracy.content(),
     }
-    lines = [f"State:       {state.state}", _with_errors(manifest, errors)]
+    lines = [f"State:       {state.state}", terms(manifest), expectation(accuracy)]
     lines += [
         f"  {node}: {word.status}{f' ({word.reason})' if word.reason else ''}, {word.at[:19]}"
         for node, word in state.nodes.items()
@@ -229,11 +252,6 @@ def show(study: Study, home: Home, as_json: Json = False) -> None:
     if state.error is not None:
         lines.append(f"Last error [{state.error.code}]: {state.error.cause}\nFix: {state.error.fix}")
     output.result(content, "\n".join(lines), as_json=as_json)
-
-
-def _with_errors(manifest: Manifest, errors: dict[str, float]) -> str:
-    lines = [terms(manifest), *(f"  {name}: {value:,.3g}" for name, value in errors.items())]
-    return "\n".join(lines)
 
 
 def _run(home: Path, study: str, states: set[str], *, detach: bool, as_json: bool) -> None:
@@ -289,45 +307,6 @@ def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], st
         output.message(f"The states are not told yet: {error.cause}. {error.fix}.")
         return False
     return True
-
-
-def _parameters(file: Path | None) -> dict[str, Any]:
-    import tomllib
-
-    from safeborders_fed.errors import ConfigurationError
-
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            "parameters-unreadable", f"{file} cannot be read: {error.strerror}", "check the path"
-        ) from error
-    except ValueError as error:
-        raise ConfigurationError(
-            "parameters-invalid", f"{file} is not TOML: {error}", "mend the line named"
-        ) from error
-
-
-def _trust(word: str) -> Literal["masked", "local"]:
-    from safeborders_fed.errors import UsageError
-
-    match word:
-        case "masked" | "local":
-            return word
-    raise UsageError("usage", f"{word!r} is no trust mode", "give masked or local")
-
-
-def _category(word: str | None) -> Any:
-    from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
-    from safeborders_fed.errors import UsageError
-
-    if word is None or word in PURPOSE_CATEGORIES:
-        return word
-    raise UsageError(
-        "usage", f"{word!r} is no category of purpose", f"give one of {', '.join(PURPOSE_CATEGORIES)}"
-    )
 
 
 def _user() -> str:

@@ -13,7 +13,7 @@ import typer
 
 from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
-from safeborders_fed.cli.study_text import terms
+from safeborders_fed.cli.study_text import expectation, terms
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,14 +61,25 @@ def list_studies(home: Home, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(study: Study, home: Home, as_json: Json = False) -> None:
+def show(
+    study: Study,
+    home: Home,
+    assume_victims: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Expected accuracy for so many victims in all states."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show a study in plain words: what is asked, what it costs here, what is left, what to approve."""
     from safeborders_fed.node.deciding import described
+    from safeborders_fed.study.expected import expected
 
     desk = _desk(home)
     manifest = desk.studies.manifest(study)
-    content = described(desk, manifest)
-    output.result(content, f"{terms(manifest)}\n\n{_standing(content)}", as_json=as_json)
+    accuracy = expected(manifest, assume_victims)
+    content = described(desk, manifest) | {"expected": accuracy.content()}
+    text = f"{terms(manifest)}\n{expectation(accuracy)}\n\n{_standing(content)}"
+    output.result(content, text, as_json=as_json)
 
 
 @app.command()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from safeborders_fed.analyses.expectation import Expected
     from safeborders_fed.study.manifest import Manifest
+
+_WIDTH: Final = 100
 
 
 def terms(manifest: Manifest) -> str:
@@ -32,6 +36,14 @@ def terms(manifest: Manifest) -> str:
         "Hash": manifest.hash(),
     }
     return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+
+
+def expectation(found: Expected) -> str:
+    """What is expected of the accuracy, for both sides."""
+    width = max((len(figure.what) for figure in found.figures), default=0)
+    lines = [f"  {figure.what:<{width}}  {figure.text()}" for figure in found.figures]
+    remark = textwrap.wrap(found.remark, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(["Expected:    if all states take part, from public numbers only", *lines, *remark])
 
 
 def noise(manifest: Manifest) -> str:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.coordinator.study_state import Change, StudyState
@@ -26,9 +23,6 @@ from safeborders_fed.study.draft import draft as drafted
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.publication import publish as signed
 from safeborders_fed.study.roster import SignedRoster
-
-_MARGIN: Final = 1.96
-"""Standard deviations within which a normal error lies with 95%."""
 
 
 def _now() -> datetime:
@@ -143,22 +137,3 @@ def withdraw(
         files.ask_to_withdraw(by, why)
         return False
     return True
-
-
-def expected_errors(manifest: Manifest) -> dict[str, float]:
-    """What can be said of the accuracy before anybody is asked, from public quantities only.
-
-    For tables: half the 95% interval of a count, by the dimensions that it is of, in victims. For other
-    analyses nothing is known so cheaply but the noise that the manifest states.
-    """
-    found: dict[str, float] = {}
-    analysis = manifest.build_analysis()
-    if isinstance(analysis, Trends):
-        (stage,) = analysis.stages()
-        nothing = np.zeros(stage.dimension, np.int64)
-        state = analysis.start(manifest.setting())
-        noise = manifest.noise(stage.name, len(manifest.participants))
-        release = analysis.result(analysis.advance(state, nothing, noise))
-        for name, deviation in release.facts["standard_errors"].items():
-            found[f"95% margin of a count by {name}, in victims"] = _MARGIN * float(deviation)
-    return found

@@ -183,7 +183,7 @@ class Manifest(BaseModel):
             )
             worst = self.max_victims * entry.bound * len(self.participants)
             spread = 20 * self.noise(entry.name, len(self.participants))
-            _require(worst + spread < LARGEST_TOTAL, f"sums of stage {entry.name} could exceed 62 bits")
+            _require(worst < LARGEST_TOTAL - spread, f"sums of stage {entry.name} could exceed 62 bits")
         _require(self.rho >= total_cost(self.stages, self.retries), "rho is below the sum of its rounds")
         _require(self.epsilon >= accounting.epsilon(self.rho, self.delta), "epsilon is below that of its rho")
 
