@@ -11,6 +11,7 @@ from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
+    from safeborders_fed.node.budget_statement import StatedBudget
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.settings import NodeSettings
 
@@ -78,9 +79,11 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Settle disputes over entries that the ledger lacks. Two people must have approved it."""
+    from safeborders_fed.node.budget_statement import own_ledger
     from safeborders_fed.node.reconciling import reconcile as settle
 
-    settings, ledger = _open(home)
+    settings, budget = _open(home)
+    ledger = own_ledger(budget)
     people = settle(settings, ledger, [path.read_bytes() for path in approval], lost_rho)
     content = _content(settings, ledger)
     output.result(
@@ -90,14 +93,15 @@ def reconcile(
     )
 
 
-def _open(home: Path) -> tuple[NodeSettings, Ledger]:
+def _open(home: Path) -> tuple[NodeSettings, Ledger | StatedBudget]:
+    from safeborders_fed.node.budget_statement import open_budget
     from safeborders_fed.node.settings import NodeSettings
 
     settings = NodeSettings.load(home)
-    return settings, settings.open_ledger()
+    return settings, open_budget(settings)
 
 
-def _content(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
+def _content(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str, Any]:
     from safeborders_fed.node.reconciling import overview
 
     return overview(settings, ledger)
