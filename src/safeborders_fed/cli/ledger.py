@@ -131,7 +131,13 @@ def _text(content: dict[str, Any]) -> str:
     ]
     header = ["study", "opened", "state", "answered", "rho reserved", "rho spent", "epsilon"]
     lines += ["", output.table(header, rows) if rows else "No study has been approved yet."]
-    lines += ["", f"Journal: {content['entries']:,} entries, intact; head {content['head'][:16]}…"]
+    if content["stated"] is not None:
+        lines += [
+            "",
+            f"As the node's user stated it at {content['stated'][:19]} UTC, who alone opens the ledger.",
+        ]
+    checked = "intact" if content["stated"] is None else "not checked here"
+    lines += ["", f"Journal: {content['entries']:,} entries, {checked}; head {content['head'][:16]}…"]
     lines += [
         f"DISPUTED: {dispute['witness']} witnessed entry {dispute['entries']:,}, which this ledger lacks. It "
         "was put back from an old copy; nothing is answered until two people reconcile it."

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 LEDGER: Final = "ledger.sqlite"
 AUDIT: Final = "audit.jsonl"
-LEFT_OUT: Final = frozenset({"run", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", AUDIT})
+LEFT_OUT: Final = frozenset({"run", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", AUDIT, f".{AUDIT}.lock"})
 NOTHING: Final = Caps(0.0, 0.0, 0.0)
 """For a ledger that is opened to be read."""
 _PARTS: Final = (".part", ".partial")

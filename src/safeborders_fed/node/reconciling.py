@@ -12,12 +12,12 @@ from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.approvals import Approval, approve, load_approver_key, require_approvals
 from safeborders_fed.node.budget_statement import state
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
     from safeborders_fed.node.budget_statement import StatedBudget
-    from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.settings import NodeSettings
 
 NEEDED = 2
@@ -59,6 +59,7 @@ def overview(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str,
         "head": ledger.head().value,
         "disputes": disputes,
         "disputes_hash": ledger.witnesses.disputes_hash() if disputes else None,
+        "stated": None if isinstance(ledger, Ledger) else ledger.statement.at,
     }
 
 
