@@ -145,6 +145,47 @@ def test_two_approvers_approve_as_users_of_their_own(made: Site) -> None:
     assert (paper.st_uid, stat.S_IMODE(paper.st_mode)) in {(ANNA.number, 0o644), (BORIS.number, 0o644)}
 
 
+def test_an_approver_is_shown_what_the_operator_is_shown(made: Site) -> None:
+    for words in (
+        ("study", "show", "study-1", "--json"),
+        ("study", "list", "--json"),
+        ("roster", "show", "--json"),
+    ):
+        assert made.node(ANNA, *words).json() == made.node(SERVICE, *words).json()
+    seen, own = (made.node(user, "ledger", "--json").json() for user in (ANNA, SERVICE))
+    assert seen.pop("stated") is not None
+    assert own.pop("stated") is None
+    assert seen == own
+
+
+DISPUTE = """
+from safeborders_fed.node.budget_statement import state
+from safeborders_fed.node.settings import NodeSettings
+settings = NodeSettings.load(Path(home))
+ledger = settings.open_ledger()
+ledger.mark_restored("a" * 64)
+state(settings, ledger)
+"""
+
+
+def test_approvers_sign_a_settlement_and_the_operator_carries_it_out(made: Site) -> None:
+    assert made.tried(SERVICE, DISPUTE) == ""
+    made.base.chmod(0o1777)
+    signed = []
+    for user, name in ((ANNA, "Anna"), (BORIS, "Boris")):
+        out = made.base / f"{name}.settlement"
+        given = ("--lost-rho", 0, "--out", out, *made.person(user, name))
+        done = made.node(user, "ledger", "sign", *given)
+        assert done.status == 0, done.err
+        signed += ["--approval", out]
+    made.base.chmod(0o711)
+    done = made.node(ANNA, "ledger", "reconcile", *signed, "--lost-rho", 0)
+    assert (done.status, "role operator" in done.err) == (5, True)
+    done = made.node(SERVICE, "ledger", "reconcile", *signed, "--lost-rho", 0)
+    assert done.status == 0, done.err
+    assert made.node(ANNA, "ledger", "--json").json()["disputes"] == []
+
+
 def test_a_refusal_that_an_approver_leaves_stands_once_the_service_saw_it(made: Site) -> None:
     made.offer("study-refused")
     done = made.decide(ANNA, "Anna", "refuse", "--reason", "purpose", study_id="study-refused")
