@@ -134,7 +134,7 @@ def _passable(signature: inspect.Signature) -> inspect.Signature:
 
 def _require(home: Path, roles: str, command: str) -> None:
     from safeborders_fed.node.layout import Role
-    from safeborders_fed.node.roles import require
+    from safeborders_fed.node.role_check import require
 
     require(home, frozenset(Role(role) for role in roles.split()), command)
 

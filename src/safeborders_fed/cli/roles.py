@@ -41,13 +41,14 @@ def set_(
 
     Run again without groups, it sets all rights again as they should be.
     """
-    from safeborders_fed.node import roles
+    from safeborders_fed.node.role_check import chosen
+    from safeborders_fed.node.roles import set_roles
     from safeborders_fed.node.settings import NodeSettings
 
     settings = NodeSettings.load(home)
     names = {"people": people, "approvers": approvers, "auditors": auditors, "analysts": analysts}
-    groups = roles.chosen(settings.home, names)
-    logged = roles.set_roles(settings, groups, by=by)
+    groups = chosen(settings.home, names)
+    logged = set_roles(settings, groups, by=by)
     _print(home, logged, as_json=as_json)
 
 
@@ -70,7 +71,7 @@ def show(home: Home, as_json: Json = False) -> None:
 
 def whoami(home: Home, as_json: Json = False) -> None:
     """Show which roles the present user has at a node, by what the machine lets that user open."""
-    from safeborders_fed.node.roles import standing
+    from safeborders_fed.node.role_check import standing
 
     content = standing(home)
     output.result(content, _you(content), as_json=as_json)
@@ -84,7 +85,7 @@ def _print(home: Path, logged: bool, *, as_json: bool) -> None:
 
 
 def _content(home: Path) -> dict[str, Any]:
-    from safeborders_fed.node.roles import overview
+    from safeborders_fed.node.role_check import overview
 
     return overview(home)
 

@@ -45,14 +45,14 @@ def replace(path: Path, content: bytes, *, shared: bool = False) -> None:
         waiting.replace(path)
 
 
-def create(path: Path, content: bytes, *, shared: bool = False) -> None:
-    """Writes a new file.
+def create(path: Path, content: bytes) -> None:
+    """Writes a new file, for its owner only.
 
     Raises:
         FileExistsError: when there is one; it is left alone.
         OSError: as ``replace``.
     """
-    with _waiting(path, content, shared=shared) as waiting:
+    with _waiting(path, content, shared=False) as waiting:
         os.link(waiting, path)
 
 

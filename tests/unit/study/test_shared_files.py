@@ -35,11 +35,12 @@ def test_a_file_is_its_owners_only_unless_both_say_that_it_is_shared(tmp_path: P
         (marked, False, 0o600),
         (marked, True, 0o640),
     ):
-        for name, write in (("a", durable.replace), ("b", durable.create)):
-            path = directory / f"{name}{shared}"
-            write(path, b"x", shared=shared)
-            assert mode(path) == wanted
-            assert list(directory.glob(".*.partial")) == []
+        path = directory / f"{shared}"
+        durable.replace(path, b"x", shared=shared)
+        assert mode(path) == wanted
+        durable.create(directory / f"new-{shared}", b"x")
+        assert mode(directory / f"new-{shared}") == 0o600
+        assert list(directory.glob(".*.partial")) == []
 
 
 def test_a_directory_likewise_and_it_hands_the_mark_on(tmp_path: Path, marked: Path) -> None:
