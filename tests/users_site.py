@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +118,21 @@ for found in examine(Path(home), datetime.now(UTC), running=False):
         return done.err.partition(":")[0] if done.status else ""
 
 
+@functools.cache
+def _key_of(name: str) -> tuple[str, bytes]:
+    """A person's key under its passphrase, which takes its time on purpose: once for all tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, name)
+        return create_approver_key(path, WORDS), path.read_bytes()
+
+
+@functools.cache
+def _machine() -> Machine:
+    made = Machine()
+    atexit.register(made.close)
+    return made
+
+
 def _hand_over(path: Path, user: User) -> None:
     for entry in (path, *path.rglob("*")):
         os.lchown(entry, user.number, user.number)
@@ -128,7 +146,9 @@ def _set_up(base: Path) -> None:
         file.write(POLICY)
     for user, name in ((ANNA, "Anna"), (BORIS, "Boris")):
         key, words = base / f"{name}.pem", base / f"{user.number}"
-        public = create_approver_key(key, WORDS)
+        public, pem = _key_of(name)
+        key.write_bytes(pem)
+        key.chmod(0o600)
         words.write_text(WORDS, encoding="utf-8")
         words.chmod(0o600)
         for file in (key, words):
@@ -152,14 +172,12 @@ def node_of_many_users(*, roles_set: bool = True) -> Iterator[Site]:
     if base is None:
         pytest.skip("there is no directory that every user may pass through")
     (base / "keys").mkdir(mode=0o700)
-    machine = Machine()
     try:
         _set_up(base)
-        site = Site(base, machine)
+        site = Site(base, _machine())
         if roles_set:
             done = site.node(OPERATOR, "roles", "set", *groups(), "--by", "IT", "--json")
             assert done.status == 0, done.err
         yield site
     finally:
-        machine.close()
         shutil.rmtree(base)
