@@ -59,6 +59,7 @@ class Operation(StrEnum):
     REKEY = "rekey"
     EXPIRY = "expiry"
     RESTORE = "restore"
+    ROLE_CHANGE = "role-change"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

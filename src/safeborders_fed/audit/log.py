@@ -88,13 +88,15 @@ class AuditLog:
         self._path, self._signing_key, self._node, self._clock = path, signing_key, node, clock
         self._tail = Tail()
         self._size = 0
+        self._file = -1
         self._usable = True
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._lock = _locked(path)
             try:
+                self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
                 self._open()
             except BaseException:
-                os.close(self._file)
+                self.close()
                 raise
         except BlockingIOError as error:
             raise ConfigurationError(
@@ -115,9 +117,10 @@ class AuditLog:
 
     def close(self) -> None:
         """Closes the file and frees the lock. Closing again does nothing."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._usable = -1, False
+        for handle in (self._file, self._lock):
+            if handle >= 0:
+                os.close(handle)
+        self._file, self._lock, self._usable = -1, -1, False
 
     def head(self) -> Head:
         """Number and hash of the last entry: an anchor for ``verify``."""
@@ -236,8 +239,7 @@ class AuditLog:
         return head
 
     def _open(self) -> None:
-        """Takes the lock, reads the end of the file and moves aside what a crash left."""
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """Reads the end of the file and moves aside what a crash left."""
         _sync_directory(self._path)
         self._size = os.fstat(self._file).st_size
         data, complete = read_end(self._file, self._size)
@@ -268,6 +270,22 @@ class AuditLog:
             why="a crash had cut off the end of this log before it was signed; it was moved aside",
             details={"file": aside.name, "bytes": len(torn), "sha256": canonical.sha256(torn)},
         )
+
+
+def _locked(path: Path) -> int:
+    """The lock of a log's writer, held.
+
+    It is a file of its own: whoever may open a file to read it can lock it, and who may read the log must
+    not be able to keep its writer out.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _check_details(details: Mapping[str, Fact]) -> None:

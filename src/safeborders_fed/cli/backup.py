@@ -69,6 +69,8 @@ def restore(
 
 def _user() -> str:
     """The user of this machine that runs the command, for the audit log."""
-    import getpass
+    import os
 
-    return f"user {getpass.getuser()}"
+    from safeborders_fed.node.layout import user_name
+
+    return f"user {user_name(os.geteuid())}"

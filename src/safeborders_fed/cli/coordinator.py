@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import coordinator_study, doctor, enrolment_coordinator, output, service
+from safeborders_fed.cli import coordinator_study, doctor, enrolment_coordinator, needs, output, service
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -287,3 +287,6 @@ def _accuracy(model: Model) -> str:
         )
         text = f"{area}; on {victims} held-out persons, {positives} of them with the label"
     return text if model.accuracy_known else f"{text}. {UNKNOWN}"
+
+
+needs.attach_to_coordinator(app)  # the last: all commands are there

@@ -11,6 +11,7 @@ from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
+    from safeborders_fed.node.budget_statement import StatedBudget
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.settings import NodeSettings
 
@@ -78,9 +79,11 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Settle disputes over entries that the ledger lacks. Two people must have approved it."""
+    from safeborders_fed.node.budget_statement import own_ledger
     from safeborders_fed.node.reconciling import reconcile as settle
 
-    settings, ledger = _open(home)
+    settings, budget = _open(home)
+    ledger = own_ledger(budget)
     people = settle(settings, ledger, [path.read_bytes() for path in approval], lost_rho)
     content = _content(settings, ledger)
     output.result(
@@ -90,14 +93,15 @@ def reconcile(
     )
 
 
-def _open(home: Path) -> tuple[NodeSettings, Ledger]:
+def _open(home: Path) -> tuple[NodeSettings, Ledger | StatedBudget]:
+    from safeborders_fed.node.budget_statement import open_budget
     from safeborders_fed.node.settings import NodeSettings
 
     settings = NodeSettings.load(home)
-    return settings, settings.open_ledger()
+    return settings, open_budget(settings)
 
 
-def _content(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
+def _content(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str, Any]:
     from safeborders_fed.node.reconciling import overview
 
     return overview(settings, ledger)
@@ -127,7 +131,13 @@ def _text(content: dict[str, Any]) -> str:
     ]
     header = ["study", "opened", "state", "answered", "rho reserved", "rho spent", "epsilon"]
     lines += ["", output.table(header, rows) if rows else "No study has been approved yet."]
-    lines += ["", f"Journal: {content['entries']:,} entries, intact; head {content['head'][:16]}…"]
+    if content["stated"] is not None:
+        lines += [
+            "",
+            f"As the node's user stated it at {content['stated'][:19]} UTC, who alone opens the ledger.",
+        ]
+    checked = "intact" if content["stated"] is None else "not checked here"
+    lines += ["", f"Journal: {content['entries']:,} entries, {checked}; head {content['head'][:16]}…"]
     lines += [
         f"DISPUTED: {dispute['witness']} witnessed entry {dispute['entries']:,}, which this ledger lacks. It "
         "was put back from an old copy; nothing is answered until two people reconcile it."

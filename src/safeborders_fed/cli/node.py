@@ -19,8 +19,10 @@ from safeborders_fed.cli import (
     doctor,
     enrolment_node,
     ledger,
+    needs,
     node_study,
     output,
+    roles,
     roster,
     score,
     service,
@@ -43,6 +45,8 @@ app.add_typer(node_study.app, name="study")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")
+app.add_typer(roles.app, name="roles")
+app.command("whoami")(roles.whoami)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("start")(service.node_start)
@@ -184,3 +188,6 @@ def _print_report(report: ImportReport, *, as_json: bool) -> None:
     from safeborders_fed.cli.import_text import report_text
 
     output.result({"summary": asdict(report)}, report_text(report), as_json=as_json)
+
+
+needs.attach_to_node(app)  # the last: all commands are there

@@ -24,6 +24,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -45,8 +46,11 @@ from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.node import notices
+from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.studies import APPROVALS, REFUSALS
+from safeborders_fed.node.studies import DIRECTORY as STUDIES
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key
@@ -59,11 +63,12 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 LEDGER: Final = "ledger.sqlite"
 AUDIT: Final = "audit.jsonl"
-LEFT_OUT: Final = frozenset({"run", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", AUDIT})
+LEFT_OUT: Final = frozenset({"run", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", AUDIT, f".{AUDIT}.lock"})
 NOTHING: Final = Caps(0.0, 0.0, 0.0)
 """For a ledger that is opened to be read."""
 _PARTS: Final = (".part", ".partial")
 _PRIVATE: Final = b"PRIVATE KEY-----"
+_BOX: Final = re.compile(rf"{STUDIES}/[^/]+/({APPROVALS}|{REFUSALS})/")
 
 
 class _Model(BaseModel):
@@ -281,6 +286,8 @@ def _add_others(archive: _Archive, settings: NodeSettings) -> None:
     for path in sorted(settings.home.rglob("*")):
         name = path.relative_to(settings.home).as_posix()
         outside = name.split("/", 1)[0] in LEFT_OUT or name == store or name.startswith(f"{store}/")
+        if _BOX.match(name):  # others write there: what they left is read with distrust, below
+            continue
         if outside or path.is_symlink() or not path.is_file() or name.endswith(_PARTS):
             continue
         try:
@@ -295,6 +302,11 @@ def _add_others(archive: _Archive, settings: NodeSettings) -> None:
                 archive.add(name, file, os.fstat(file.fileno()).st_size)
         except FileNotFoundError:  # replaced or removed since it was listed
             continue
+    for box in sorted(settings.home.glob(f"{STUDIES}/*/*")):
+        if _BOX.match(f"{box.relative_to(settings.home).as_posix()}/"):
+            for path, content in papers(box):
+                name = path.relative_to(settings.home).as_posix()
+                archive.add(name, io.BytesIO(content), len(content))
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -84,7 +84,7 @@ def commit(
         change = canonical.sha256(canonical.serialise(facts))[:32]
         event = Event(Operation.KEY_CHANGE, who, why, dict(details))
         notices.leave(settings.home, key, settings.country, event, change)
-        durable.replace(path, content)
+        durable.replace(path, content, shared=True)
     except OSError as error:
         raise unwritable(settings, error) from error
     return notices.log_now(settings.open_audit_log)

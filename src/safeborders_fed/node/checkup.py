@@ -16,7 +16,7 @@ from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import checkup_records, own_keys
+from safeborders_fed.node import checkup_records, checkup_rights, layout, own_keys
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, people
 from safeborders_fed.node.expiries import expiries
 from safeborders_fed.node.policy import Policy
@@ -39,8 +39,12 @@ def load(home: Path) -> tuple[NodeSettings | None, list[Finding]]:
 
 
 def directory(visit: Visit) -> Iterator[Finding]:
-    """Rights of the node's directory."""
-    yield machine.private_directory("directory", visit.settings.home)
+    """Rights of the node's directory, and of what is in it where other users have roles there."""
+    home = visit.settings.home
+    if layout.is_shared(home):
+        yield from checkup_rights.findings(home)
+    else:
+        yield machine.private_directory("directory", home)
 
 
 def keys(visit: Visit) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study.offering import Status, Why
 
 if TYPE_CHECKING:
+    from safeborders_fed.node.budget_statement import StatedBudget
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.policy import Policy
     from safeborders_fed.node.studies import NodeStudies
@@ -71,6 +72,7 @@ class Desk:
         node: The node's name.
         roster_hash: Of the roster accepted here.
         max_victims: Public cap on victims in the case store.
+        ledger: The ledger or, for people who may not open it, what the service last stated of it.
         clock: Gives the time, UTC.
     """
 
@@ -78,7 +80,7 @@ class Desk:
     roster_hash: str
     max_victims: int
     studies: NodeStudies
-    ledger: Ledger
+    ledger: Ledger | StatedBudget
     policy: Policy
     approvers: Collection[Approver]
     clock: Callable[[], datetime]
@@ -119,8 +121,9 @@ class Desk:
             PeerError: ``not-canonical`` or ``bad-refusal``: what somebody may have meant as a no must not
                 pass for a yes.
         """
-        refusal = self.studies.refusal(manifest.id)
-        return refusal if refusal is not None and refusal.manifest_hash == manifest.hash() else None
+        kept = self.studies.refusal(manifest.id)
+        found = (() if kept is None else (kept,)) + self.studies.left_refusals(manifest.id, self.approvers)
+        return next((refusal for refusal in found if refusal.manifest_hash == manifest.hash()), None)
 
     def require_approved(self, manifest: Manifest) -> tuple[Approval, ...]:
         """The approvals under which a study may start.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.node.approvals import Approver
+from safeborders_fed.node.budget_statement import StatedBudget, open_budget
 from safeborders_fed.node.desk import Desk
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.studies import NodeStudies
@@ -55,21 +56,24 @@ def open_studies(settings: NodeSettings) -> NodeStudies:
 
 
 def open_desk(settings: NodeSettings) -> Desk:
-    """What studies are held against at a node. Opens no case data.
+    """What studies are held against at a node, for its service or for people. Opens no case data.
 
     Raises:
-        ConfigurationError: ``no-policy``, ``no-approvers``; or as ``NodeSettings.accepted_keys`` and Ledger.
+        ConfigurationError: ``no-policy``, ``no-approvers``; or as ``NodeSettings.accepted_keys`` and
+            ``open_budget``.
     """
-    ledger = settings.open_ledger()
+    budget = open_budget(settings)
     if settings.policy is None:
         raise ConfigurationError("no-policy", "the node has no [policy]", "write it in node.toml")
     roster = settings.accepted_keys().roster
     return Desk(
         settings.country,
         "" if roster is None else roster.hash(),
-        CaseStore.max_victims_of(settings.store_path),
+        budget.statement.max_victims
+        if isinstance(budget, StatedBudget)
+        else CaseStore.max_victims_of(settings.store_path),
         studies=open_studies(settings),
-        ledger=ledger,
+        ledger=budget,
         policy=settings.policy,
         approvers=settings.approvers(),
         clock=now,

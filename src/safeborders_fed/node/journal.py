@@ -7,6 +7,7 @@ confirms no guess about others); ``entries`` finds an edit.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -85,12 +86,11 @@ class Journal:
 
     def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
         self.clock = clock
-        fresh = not path.exists()
         try:
+            if not path.exists():  # never readable by others, not for a moment
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # Rounds may be answered from another thread than the one that opened the ledger, one at a time.
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            if fresh:
-                path.chmod(0o600)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")

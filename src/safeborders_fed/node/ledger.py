@@ -59,6 +59,22 @@ class Reservation:
     ended: str | None
 
 
+def require_room(caps: Caps, study: str, rho: float, *, year: Totals, ever: Totals) -> None:
+    """Raises RefusedError ``budget-exhausted`` unless so much fits beside what is spent and reserved."""
+    for name, cap, held in (
+        ("study", caps.study, 0.0),
+        ("year", caps.year, year.spent + ever.reserved),
+        ("lifetime", caps.lifetime, ever.spent + ever.reserved),
+    ):
+        if not held + rho <= cap:
+            raise RefusedError(
+                "budget-exhausted",
+                f"study {study!r} costs rho {rho:.6g}; the cap per {name} is {cap:.6g}, of which "
+                f"{held:.6g} is spent or reserved",
+                "decline the study, or let two approvers raise the cap in node.toml",
+            )
+
+
 class Ledger:
     """One node's ledger.
 
@@ -125,19 +141,7 @@ class Ledger:
     def require_budget(self, study: str, rho: float) -> None:
         """Raises RefusedError ``budget-exhausted`` unless a study could reserve so much now."""
         year = self.totals(year=self._journal.clock().year)
-        ever = self.totals()
-        for name, cap, held in (
-            ("study", self._caps.study, 0.0),
-            ("year", self._caps.year, year.spent + ever.reserved),
-            ("lifetime", self._caps.lifetime, ever.spent + ever.reserved),
-        ):
-            if not held + rho <= cap:
-                raise RefusedError(
-                    "budget-exhausted",
-                    f"study {study!r} costs rho {rho:.6g}; the cap per {name} is {cap:.6g}, of which "
-                    f"{held:.6g} is spent or reserved",
-                    "decline the study, or let two approvers raise the cap in node.toml",
-                )
+        require_room(self._caps, study, rho, year=year, ever=self.totals())
 
     @staticmethod
     def _require_open(study: str, ended: str | None) -> None:

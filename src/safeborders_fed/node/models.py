@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from safeborders_fed.cases.snapshots import sync_directory, write_durably
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
-from safeborders_fed.study import canonical, model_file, model_statement
+from safeborders_fed.study import canonical, durable, model_file, model_statement
 from safeborders_fed.study.model_file import SUFFIX, Model, ModelId
 from safeborders_fed.study.model_statement import LARGEST_STATEMENT, Action, SignedStatement
 
@@ -291,11 +290,8 @@ class NodeModels:
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            waiting = self._directory / f"{name}.partial"
-            write_durably(waiting, content)
-            waiting.rename(self._directory / name)
-            sync_directory(self._directory)
+            durable.make_directories(self._directory, shared=True)
+            durable.replace(self._directory / name, content, shared=True)
         except OSError as error:
             raise ConfigurationError(
                 "node-unwritable",

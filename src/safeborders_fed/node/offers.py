@@ -124,6 +124,7 @@ class Offers:
         return tuple(ended)
 
     def _log_refusal(self, refusal: StudyRefusal) -> None:
+        self.desk.studies.keep_refusal(refusal)
         self._audit_log.append_if_new(
             f"refuse/{refusal.study}/{refusal.manifest_hash}",
             Operation.REFUSE,

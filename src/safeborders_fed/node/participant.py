@@ -141,6 +141,11 @@ class Participant:
         """The node's audit log, which this process alone may write."""
         return self._audit_log
 
+    @property
+    def ledger(self) -> Ledger:
+        """The node's ledger."""
+        return self._ledger
+
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
         for key, facts in self._ledger.outbox():

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.approvals import Approval, approve, load_approver_key, require_approvals
+from safeborders_fed.node.budget_statement import state
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
-    from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.budget_statement import StatedBudget
     from safeborders_fed.node.settings import NodeSettings
 
 NEEDED = 2
 """How many people settle a dispute; no policy lowers it."""
 
 
-def overview(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
-    """Totals, studies, journal and disputes, as JSON values. Checks the whole journal.
+def overview(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str, Any]:
+    """Totals, studies, journal and disputes, as JSON values. Checks the whole journal if it is the ledger.
 
     Raises:
         ConfigurationError: ``ledger-altered``, or ``no-policy`` when there are no caps to compare with.
@@ -57,6 +59,7 @@ def overview(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
         "head": ledger.head().value,
         "disputes": disputes,
         "disputes_hash": ledger.witnesses.disputes_hash() if disputes else None,
+        "stated": None if isinstance(ledger, Ledger) else ledger.statement.at,
     }
 
 
@@ -72,14 +75,16 @@ def _span(name: str, spent: float, held: float, cap: float, delta: float) -> dic
     }
 
 
-def settlement_hash(ledger: Ledger, lost_rho: float) -> str:
+def settlement_hash(ledger: Ledger | StatedBudget, lost_rho: float) -> str:
     """What people sign: the open disputes, and what is charged for them."""
     return canonical.sha256(
         canonical.serialise({"disputes": ledger.witnesses.disputes_hash(), "lost_rho": float(lost_rho)})
     )
 
 
-def sign_settlement(ledger: Ledger, name: str, key_file: Path, passphrase: str, *, lost_rho: float) -> bytes:
+def sign_settlement(
+    ledger: Ledger | StatedBudget, name: str, key_file: Path, passphrase: str, *, lost_rho: float
+) -> bytes:
     """One person's approval of settling all open disputes at this charge, valid for a day.
 
     Raises:
@@ -132,4 +137,5 @@ def reconcile(
             details={"lost_rho": lost_rho, "head": ledger.head().value},
         )
     ledger.settle(people, lost_rho)
+    state(settings, ledger)
     return people

@@ -26,6 +26,8 @@ _OUTCOME: Final = "outcome.json"
 _TRANSCRIPT: Final = "transcript"
 _RELEASE_PARTS: Final = "release.parts"
 RELEASE: Final = "release.json"
+RELEASES: Final = "releases"
+"""In the node's directory: what was released, once more, for people who see nothing else of a study."""
 _OF_A_NODE: Final = 4096
 """Bytes that keys, heads, names and signatures of one node take in a message, at most."""
 _ALLOWANCE: Final = 2**26
@@ -100,7 +102,8 @@ class Record:
         said = Outcome(outcome=message.outcome, release_hash=message.release_hash, parts=message.parts)
         known = self.outcome()
         if known is None:
-            write(self._directory / _OUTCOME, canonical.serialise(said.model_dump(mode="json")))
+            content = canonical.serialise(said.model_dump(mode="json"))
+            write(self._directory / _OUTCOME, content, shared=True)
         elif known != said:
             raise changed(manifest.id)
         if message.content == "nothing" or (message.content == "release" and self.has_release()):
@@ -137,6 +140,9 @@ class Record:
                 "ask the coordinator's operator; do not use what was published",
             )
         write(self._directory / RELEASE, release)
+        shown = self._directory.parent.parent / RELEASES
+        if shown.is_dir():  # where the node's roles are set: for its analysts
+            write(shown / f"{self._directory.name}.json", release, shared=True)
         for path in parts:
             path.unlink()
 

@@ -4,7 +4,8 @@ Layout, in the node's home directory::
 
     studies/ID/published.json     the manifest under the operator's signature
     studies/ID/approvals/KEY.json one person's signed yes; KEY is the beginning of their public key
-    studies/ID/refusal.json       one person's signed no
+    studies/ID/refusals/KEY.json  one person's signed no, as that person left it
+    studies/ID/refusal.json       the no that stands
     studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
     studies/ID/outcome.json       how the coordinator said it ended
     studies/ID/transcript/        the record of it, in parts
@@ -13,19 +14,26 @@ Layout, in the node's home directory::
 Guarantees: a manifest is kept only if an operator whose key this node pinned signed it, is verified again
 each time it is read, and is never replaced by another of the same id. Files are there as a whole or not at
 all. Whether a study runs is not written here: documents that people signed, and the ledger, decide it.
+
+Where the node's roles are set (``node.roles``), approvers leave their papers in ``approvals`` and
+``refusals`` as users of their own, who cannot write anywhere else in here nor touch each other's papers. So
+these two are read with distrust (``node.boxes``), and a no in there counts only if its signature holds.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
 
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
-from safeborders_fed.node.approvals import Approval
+from safeborders_fed.node.approvals import Approval, Approver
+from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study import canonical, durable, publication
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
@@ -33,7 +41,8 @@ from safeborders_fed.study.manifest import IDENTIFIER, Manifest
 LOG: Final = logging.getLogger(__name__)
 DIRECTORY: Final = "studies"
 PUBLISHED: Final = "published.json"
-_APPROVALS: Final = "approvals"
+APPROVALS: Final = "approvals"
+REFUSALS: Final = "refusals"
 _REFUSAL: Final = "refusal.json"
 _KEYS: Final = "keys.json"
 _LONGEST_DOCUMENT: Final = 2**20
@@ -95,8 +104,22 @@ class NodeStudies:
                 raise changed(manifest.id)
             if self._verifies(manifest.id):
                 return manifest
-        write(path, data)
+        write(path, data, shared=True)
+        self.open_boxes(manifest.id)
         return manifest
+
+    def open_boxes(self, study: str) -> None:
+        """Makes the places where people leave what they sign.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        for name in (APPROVALS, REFUSALS):
+            box = self.directory(study) / name
+            try:
+                durable.make_box(box)
+            except OSError as error:
+                raise _unwritable(box, error) from error
 
     def _verifies(self, study: str) -> bool:
         """Whether the manifest kept verifies: not so if another operator signs now."""
@@ -146,9 +169,9 @@ class NodeStudies:
     def approvals(self, study: str) -> tuple[Approval, ...]:
         """What people have signed, without what is damaged; what counts is for ``require_approvals``."""
         found = []
-        for path in sorted((self.directory(study) / _APPROVALS).glob("*.json")):
+        for path, data in papers(self.directory(study) / APPROVALS):
             try:
-                found.append(Approval.from_bytes(_read(path)))
+                found.append(Approval.from_bytes(data))
             except SafeBordersError as error:
                 LOG.warning("approval %s of study %s is passed over: %s", path.name, study, error)
         return tuple(found)
@@ -159,12 +182,27 @@ class NodeStudies:
         Raises:
             ConfigurationError: ``node-unwritable``.
         """
-        path = self.directory(study) / _APPROVALS / f"{approval.approver[:16]}.json"
-        write(path, approval.to_bytes())
+        return self._leave(study, APPROVALS, approval.approver, approval.to_bytes())
+
+    def _leave(self, study: str, box: str, key: str, content: bytes) -> Path:
+        """Leaves a person's paper; under another name if somebody else has taken the one that is theirs."""
+        path = self.directory(study) / box / f"{key[:16]}.json"
+        try:
+            if not path.parent.is_dir():
+                self.open_boxes(study)
+            try:
+                durable.replace(path, content, shared=True)
+            except PermissionError:
+                if not path.is_symlink() and not path.exists():
+                    raise
+                path = path.with_name(f"{key[:16]}-{secrets.token_hex(8)}.json")
+                durable.replace(path, content, shared=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         return path
 
     def refusal(self, study: str) -> StudyRefusal | None:
-        """What a person has signed against it, if anybody did; its signature is not checked here.
+        """The no that stands against it, if there is one; its signature was checked when it came here.
 
         Raises:
             PeerError: ``not-canonical`` or ``bad-refusal``.
@@ -172,8 +210,36 @@ class NodeStudies:
         path = self.directory(study) / _REFUSAL
         return StudyRefusal.from_bytes(_read(path)) if path.exists() else None
 
+    def left_refusals(self, study: str, people: Collection[Approver]) -> tuple[StudyRefusal, ...]:
+        """What people left against it, the earliest first: without what no approver of the list has signed.
+
+        A key that was revoked since counts: who could say no may have said it before.
+        """
+        found = []
+        for path, data in papers(self.directory(study) / REFUSALS):
+            try:
+                refusal = StudyRefusal.from_bytes(data)
+                refusal.check([person.model_copy(update={"revoked": None}) for person in people])
+                if refusal.study != study:
+                    raise changed(study)
+            except SafeBordersError as error:
+                LOG.warning("refusal %s of study %s is passed over: %s", path.name, study, error)
+            else:
+                found.append(refusal)
+        return tuple(sorted(found, key=lambda refusal: (refusal.signed_at, refusal.approver)))
+
+    def keep_refusal(self, refusal: StudyRefusal) -> None:
+        """Keeps a refusal that somebody left as the one that stands, whatever becomes of the paper.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        path = self.directory(refusal.study) / _REFUSAL
+        if not path.exists():
+            write(path, refusal.to_bytes(), shared=True)
+
     def add_refusal(self, refusal: StudyRefusal) -> Path:
-        """Keeps a person's refusal; the first one stands.
+        """Keeps a person's refusal; the first one stands. Who may not keep it leaves it for the service.
 
         Raises:
             RefusedError: ``refused-already``.
@@ -184,7 +250,9 @@ class NodeStudies:
             raise RefusedError(
                 "refused-already", f"study {refusal.study!r} is refused here already", "nothing is left to do"
             )
-        write(path, refusal.to_bytes())
+        if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
+            return self._leave(refusal.study, REFUSALS, refusal.approver, refusal.to_bytes())
+        write(path, refusal.to_bytes(), shared=True)
         return path
 
     def keep_keys(self, study: str, keys: Mapping[str, str]) -> None:
@@ -219,21 +287,30 @@ class NodeStudies:
         return _read(path)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, *, shared: bool = False) -> None:
     """Writes a file of a node as a whole or not at all, with the directories it needs.
+
+    Args:
+        path: The file.
+        content: What it is to hold.
+        shared: Whether those may read it to whom its directory is open (``study.durable``).
 
     Raises:
         ConfigurationError: ``node-unwritable``.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        durable.replace(path, content)
+        durable.make_directories(path.parent, shared=shared)
+        durable.replace(path, content, shared=shared)
     except OSError as error:
-        raise ConfigurationError(
-            "node-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "free space on its disk, or mend the rights of the node's directory",
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        "node-unwritable",
+        f"{path} cannot be written: {error.strerror}",
+        "free space on its disk, or mend the rights of the node's directory",
+    )
 
 
 def changed(study: str) -> RefusedError:

@@ -116,10 +116,13 @@ def private_keys_below(home: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _beginning(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_KEY:
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_KEY:
+            return b""
+        with path.open("rb") as file:
+            return file.read(80)
+    except OSError:  # gone by now, or left there by somebody who lets nobody read it
         return b""
-    with path.open("rb") as file:
-        return file.read(80)
 
 
 def _public_half(path: Path) -> str | None:

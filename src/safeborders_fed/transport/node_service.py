@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
-from safeborders_fed.node import notices
+from safeborders_fed.node import budget_statement, notices
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.participant import Participant
@@ -120,6 +120,8 @@ class NodeService:
         participant = patiently(settings.open_participant)
         self._note(EXECUTOR_FILE, "ready", "the cases, the ledger and the audit log are open")
 
+        stated = budget_statement.Stated(settings, participant.ledger)
+        stated.keep_up()
         warned = ""
 
         def idle(seconds: float) -> bool:
@@ -129,6 +131,7 @@ class NodeService:
                 warned = today.isoformat()
                 for entry in log_warnings(settings, participant.audit_log, today):
                     LOG.warning("%s; %s", entry.text, entry.expiry.fix)
+            stated.keep_up()
             if int(seconds) % _SECONDS_BETWEEN_ENDINGS < executor.BEAT_SECONDS:
                 participant.end_expired()
             changed = _stamp(*(self.home / name for name in _WATCHED)) != stamp or notices.waiting(self.home)

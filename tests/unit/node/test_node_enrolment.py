@@ -269,11 +269,11 @@ def test_after_a_crash_the_same_acceptance_goes_on_and_is_logged_once(
     left = [crash_at]
     replace = durable.replace
 
-    def crashing(path: Path, content: bytes) -> None:
+    def crashing(path: Path, content: bytes, *, shared: bool = False) -> None:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
-        replace(path, content)
+        replace(path, content, shared=shared)
 
     with monkeypatch.context() as patch:
         patch.setattr(durable, "replace", crashing)

@@ -67,6 +67,18 @@ def _release(file: Path, data: bytes, *keys: Ed25519PrivateKey, **changes: objec
     return file
 
 
+@pytest.mark.parametrize(("marked", "wanted"), [(0o700, 0o600), (0o2750, 0o640)])
+def test_a_model_is_open_to_analysts_where_the_directory_of_models_is(
+    operators: Operators, tmp_path: Path, marked: int, wanted: int
+) -> None:
+    node = _node(operators, tmp_path)
+    directory = tmp_path / "node" / "models"
+    directory.mkdir()
+    directory.chmod(marked)
+    node.accept(operators.release())
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {wanted}
+
+
 def test_a_released_model_is_accepted_and_used(operators: Operators, node: NodeModels) -> None:
     accepted = node.accept(operators.release())
     assert (accepted.action, str(accepted.id), accepted.reason) == ("release", "detection-1", REASON)

@@ -314,6 +314,19 @@ def test_the_record_is_kept_in_any_order_and_the_release_put_together(
     assert isinstance(taken_on.ask(parts()[3]), Kept)  # a part again, after all is together
 
 
+@pytest.mark.parametrize("kept", [{}, {"study-1.json": (RELEASE, 0o640)}], ids=["no-roles", "roles"])
+def test_a_release_is_kept_once_more_for_analysts_where_roles_are_set(
+    taken_on: Node, kept: dict[str, object]
+) -> None:
+    shown = taken_on.directory / "releases"
+    if kept:
+        shown.mkdir()
+        shown.chmod(0o2750)
+    for message in parts():
+        taken_on.ask(message)
+    assert {path.name: (path.read_bytes(), path.stat().st_mode & 0o777) for path in shown.glob("*")} == kept
+
+
 def test_a_release_with_another_hash_than_named_is_not_kept(taken_on: Node) -> None:
     *before, last = parts(b'{"weights":[9.0,9.0]}')
     for message in before:
