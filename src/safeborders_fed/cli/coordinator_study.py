@@ -311,5 +311,9 @@ def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], st
 
 def _user() -> str:
     import getpass
+    import os
 
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry in the machine's list
+        return f"user {os.getuid()}"
