@@ -102,9 +102,6 @@ def _wrong(permitted: Policy) -> Iterator[str]:
     unknown = sorted(permitted.analyses - ANALYSES.keys())
     if unknown:
         yield f"this version has no analysis {', '.join(unknown)}"
-    unknown = sorted(permitted.columns - {field.name for field in FIELDS})
-    if unknown:
-        yield f"the data contract has no column {', '.join(unknown)}"
     identifying = sorted(permitted.columns & {field.name for field in FIELDS if field.identifying})
     if identifying:
         yield f"columns {', '.join(identifying)} identify people and are never analysed"

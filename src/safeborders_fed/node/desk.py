@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.node import population
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
@@ -21,11 +22,13 @@ from safeborders_fed.study.offering import Status, Why
 if TYPE_CHECKING:
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.policy import Policy
+    from safeborders_fed.node.population_counts import NoisedCount
     from safeborders_fed.node.studies import NodeStudies
     from safeborders_fed.study.manifest import Manifest
 
 _WHY = {
     "policy": Why.POLICY,
+    "closed": Why.CLOSED,
     "budget-exhausted": Why.BUDGET,
     "study-expired": Why.EXPIRED,
     "wrong-roster": Why.ROSTER,
@@ -72,6 +75,7 @@ class Desk:
         roster_hash: Of the roster accepted here.
         max_victims: Public cap on victims in the case store.
         clock: Gives the time, UTC.
+        latest_snapshot: Gives the snapshot of the case store that a study would run on now.
     """
 
     node: str
@@ -82,6 +86,7 @@ class Desk:
     policy: Policy
     approvers: Collection[Approver]
     clock: Callable[[], datetime]
+    latest_snapshot: Callable[[], str | None]
 
     def standing(self, manifest: Manifest) -> Standing:
         """Where a study stands.
@@ -138,6 +143,15 @@ class Desk:
             )
         return self._require(manifest, self.policy.approvals_needed)
 
+    def counted(self, manifest: Manifest) -> NoisedCount | None:
+        """The noised count of a study's population that is remembered for the latest snapshot, if any."""
+        snapshot = self.latest_snapshot()
+        return None if snapshot is None else self.ledger.counts.remembered(manifest.population, snapshot)
+
+    def cost_of_count(self, manifest: Manifest) -> float:
+        """Rho that counting its population would cost when the study is taken on; 0 if it is remembered."""
+        return 0.0 if self.counted(manifest) is not None else population.cost(self.policy.least_victims)
+
     def _require(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
         return require_approvals(
             self.studies.approvals(manifest.id),
@@ -161,7 +175,11 @@ class Desk:
             self.policy.check(
                 manifest, node=self.node, max_victims=self.max_victims, today=self.clock().date()
             )
-            self.ledger.require_budget(manifest.id, manifest.rho)
+            counted = self.counted(manifest)
+            self.ledger.require_budget(manifest.id, manifest.rho, count=self.cost_of_count(manifest))
+            if counted is not None and counted.noised < self.policy.least_victims:
+                raise population.too_few(manifest, self.policy.least_victims)
+            self.policy.require_open(self.clock())
         except SafeBordersError as error:
             return error
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from safeborders_fed.cases.store import CaseStore
@@ -73,4 +74,5 @@ def open_desk(settings: NodeSettings) -> Desk:
         policy=settings.policy,
         approvers=settings.approvers(),
         clock=now,
+        latest_snapshot=partial(CaseStore.latest_of, settings.store_path),
     )

@@ -220,11 +220,15 @@ def prepared(trust: str, count: int, rounds: int) -> Prepared:
     policy = Policy(
         analyses=frozenset({Counting.name}),
         columns=frozenset({"sex"}),
+        purposes=frozenset({Counting.made_for}),
+        populations=frozenset({"all"}),
         epsilon_per_study=10.0,
         epsilon_per_year=10.0,
         epsilon_lifetime=10.0,
         delta=1e-6,
         minimum_participants=2,
+        least_victims=0,  # invariants know to the last bit what each study spends
+        least_tolerated_colluders=1,
     )
     approvals = {node: ceremony.approvals(node, manifest) for node in nodes}
     empty = Prepared(manifest, ceremony, approvals, policy, _CAPS, {}, epoch)
