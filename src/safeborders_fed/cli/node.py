@@ -21,6 +21,7 @@ from safeborders_fed.cli import (
     ledger,
     node_study,
     output,
+    policy,
     roster,
     score,
     service,
@@ -40,6 +41,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
 app.add_typer(node_study.app, name="study")
+app.add_typer(policy.app, name="policy")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")

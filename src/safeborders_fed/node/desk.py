@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
 from safeborders_fed.node import population
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.policy import Objection, refuse_for
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study.offering import Status, Why
@@ -168,21 +169,46 @@ class Desk:
         except RefusedError:
             return ()
 
+    def objections(self, manifest: Manifest) -> tuple[Objection, ...]:
+        """All that stands against a study here, people's approvals and the hour apart."""
+        found = list(self._terms(manifest))
+        held = self.ledger.reservation(manifest.id)
+        checks = {"roster": self._require_roster}
+        if held is None or held.manifest_hash != manifest.hash():  # one under way has passed these
+            checks |= {"epsilon": self._require_budget, "least_victims": self._require_victims}
+        for term, require in checks.items():
+            try:
+                require(manifest)
+            except RefusedError as error:
+                found.append(Objection(term, error.cause, error.fix))
+        return tuple(found)
+
     def _obstacle(self, manifest: Manifest) -> SafeBordersError | None:
         """What would keep the node from taking a study on now, approvals apart."""
         try:
-            require_roster(manifest, self.roster_hash)
-            self.policy.check(
-                manifest, node=self.node, max_victims=self.max_victims, today=self.clock().date()
-            )
-            counted = self.counted(manifest)
-            self.ledger.require_budget(manifest.id, manifest.rho, count=self.cost_of_count(manifest))
-            if counted is not None and counted.noised < self.policy.least_victims:
-                raise population.too_few(manifest, self.policy.least_victims)
+            self._require_roster(manifest)
+            refuse_for(manifest, self._terms(manifest))
+            self._require_budget(manifest)
+            self._require_victims(manifest)
             self.policy.require_open(self.clock())
         except SafeBordersError as error:
             return error
         return None
+
+    def _terms(self, manifest: Manifest) -> tuple[Objection, ...]:
+        today = self.clock().date()
+        return self.policy.objections(manifest, node=self.node, max_victims=self.max_victims, today=today)
+
+    def _require_roster(self, manifest: Manifest) -> None:
+        require_roster(manifest, self.roster_hash)
+
+    def _require_budget(self, manifest: Manifest) -> None:
+        self.ledger.require_budget(manifest.id, manifest.rho, count=self.cost_of_count(manifest))
+
+    def _require_victims(self, manifest: Manifest) -> None:
+        counted = self.counted(manifest)
+        if counted is not None and counted.noised < self.policy.least_victims:
+            raise population.too_few(manifest, self.policy.least_victims)
 
 
 def require_roster(manifest: Manifest, roster_hash: str) -> None:

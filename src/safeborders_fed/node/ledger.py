@@ -134,21 +134,26 @@ class Ledger:
             rho: What it costs.
             count: What counting its population costs besides, in the year and the lifetime.
         """
+        exceeded = self.exceeded(rho, count)
+        if exceeded:
+            raise RefusedError(
+                "budget-exhausted",
+                f"study {study!r} costs rho {rho:.6g}{f', its count {count:.6g} more' if count else ''}; "
+                f"{'; '.join(exceeded.values())}",
+                "decline the study, or let two approvers raise the cap in node.toml",
+            )
+
+    def exceeded(self, rho: float, count: float = 0.0) -> dict[str, str]:
+        """The caps that such a cost would exceed now, each with why; arguments as ``require_budget``."""
         year = self.totals(year=self._journal.clock().year)
         ever = self.totals()
-        besides = f", and counting its population {count:.6g}" if count else ""
-        for name, cap, held, more in (
-            ("study", self._caps.study, 0.0, rho),
-            ("year", self._caps.year, year.spent + ever.reserved, rho + count),
-            ("lifetime", self._caps.lifetime, ever.spent + ever.reserved, rho + count),
-        ):
-            if not held + more <= cap:
-                raise RefusedError(
-                    "budget-exhausted",
-                    f"study {study!r} costs rho {rho:.6g}{besides}; the cap per {name} is {cap:.6g}, of "
-                    f"which {held:.6g} is spent or reserved",
-                    "decline the study, or let two approvers raise the cap in node.toml",
-                )
+        held = {"study": 0.0, "year": year.spent + ever.reserved, "lifetime": ever.spent + ever.reserved}
+        caps = {"study": self._caps.study, "year": self._caps.year, "lifetime": self._caps.lifetime}
+        return {
+            span: f"the cap per {span} is {cap:.6g}, of which {held[span]:.6g} is spent or reserved"
+            for span, cap in caps.items()
+            if not held[span] + rho + (0.0 if span == "study" else count) <= cap
+        }
 
     def count_once(self, study: str, rho: float, count: NoisedCount) -> NoisedCount:
         """Charges a population's noised count and keeps it for good; as read back.

@@ -116,7 +116,7 @@ class Participant:
         self._audit_log = audit_log
         self._clock = clock
         self._door = Door(identity, ledger, self._record_charges, noise)
-        self._census = Census(store, ledger, policy.least_victims, self._record_charges, noise)
+        self._noise = noise
         self._studies: dict[str, _Study] = {}
         self._tick = 0.0
         self._record_charges()  # those that a crash kept from the audit log
@@ -190,15 +190,15 @@ class Participant:
         return snapshot
 
     def _take_on(self, manifest: Manifest, snapshot: str, approvals: Sequence[Approval]) -> _Study:
-        """Reserves a study's cost and holds it ready; after a restart once more.
-
-        One under way goes on whatever the hour, and is not tested again: that would waste what it has cost.
-        """
+        """Reserves a study's cost and holds it ready; after a restart once more, whatever the hour."""
         self._identity.require_current(manifest.participants, self._clock().date())
         digest = manifest.hash()
         if self._ledger.reservation(manifest.id) is None:
             self._policy.require_open(self._clock())
-            self._census.require(manifest, snapshot)
+            least = self._policy.least_victims
+            Census(self._store, self._ledger, least, self._record_charges, self._noise).require(
+                manifest, snapshot
+            )
         snapshot = self._ledger.reserve(manifest.id, digest, manifest.rho, snapshot)
         self._audit_log.append_if_new(
             f"approve/{manifest.id}/{digest}",

@@ -7,7 +7,7 @@ manifest passes only if each of its terms is permitted, which ``objections`` alo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Final
@@ -33,6 +33,7 @@ _KNOWN: Final = {
 }
 """The words that a key may hold."""
 _CHANGE: Final = "decline the study, or change [policy] in node.toml by your own procedure"
+EXPIRES: Final = "expires"
 _REDRAFT: Final = "have the study drafted again"
 _Epsilon = Annotated[float, Limit(gt=0, le=1000)]
 _Words = Annotated[frozenset[str], Limit(min_length=1, strict=False)]
@@ -144,7 +145,7 @@ class Policy(BaseModel):
     @staticmethod
     def _of_the_node(manifest: Manifest, node: str, max_victims: int, today: date) -> Iterator[Objection]:
         if today > manifest.expires:
-            yield Objection("expires", f"it has expired on {manifest.expires}", _REDRAFT)
+            yield Objection(EXPIRES, f"it has expired on {manifest.expires}", _REDRAFT)
         if node not in manifest.participants:
             yield Objection("participants", f"this node, {node}, is not among its participants", _REDRAFT)
         if manifest.max_victims < max_victims:
@@ -193,16 +194,7 @@ class Policy(BaseModel):
         Raises:
             RefusedError: ``policy``, naming each term that is not permitted, or ``study-expired``.
         """
-        found = self.objections(manifest, node=node, max_victims=max_victims, today=today)
-        if not found:
-            return
-        if found[0].term == "expires":
-            raise RefusedError("study-expired", f"study {manifest.id!r} has expired", "draft it again")
-        raise RefusedError(
-            "policy",
-            f"study {manifest.id!r} is not permitted here: {'; '.join(entry.what for entry in found)}",
-            _CHANGE,
-        )
+        refuse_for(manifest, self.objections(manifest, node=node, max_victims=max_victims, today=today))
 
     def hours(self) -> tuple[tuple[Opening, ...], ZoneInfo] | None:
         """When studies are taken on, and by whose clock; None for at any time."""
@@ -220,4 +212,16 @@ class Policy(BaseModel):
             "closed",
             f"this node is closed: it takes on studies again from {opens:%a %Y-%m-%d %H:%M} {self.time_zone}",
             "let the coordinator launch the study then; one that is under way goes on",
+        )
+
+
+def refuse_for(manifest: Manifest, found: Sequence[Objection]) -> None:
+    """Raises RefusedError, as ``Policy.check``, if there is any objection."""
+    if any(entry.term == EXPIRES for entry in found):
+        raise RefusedError("study-expired", f"study {manifest.id!r} has expired", _REDRAFT)
+    if found:
+        raise RefusedError(
+            "policy",
+            f"study {manifest.id!r} is not permitted here: {'; '.join(entry.what for entry in found)}",
+            _CHANGE,
         )

@@ -43,6 +43,10 @@ def overview(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
         {**study, "epsilon_spent": accounting.epsilon(study["rho_spent"], delta)}
         for study in ledger.studies()
     ]
+    counts = [
+        {"population": count.population, "snapshot": count.snapshot, "rho": count.rho, "at": count.counted}
+        for count in ledger.counts.listed()
+    ]
     disputes = [
         {"witness": witness, "entries": head.entries, "head": head.value}
         for witness, head in ledger.witnesses.disputes()
@@ -53,6 +57,7 @@ def overview(settings: NodeSettings, ledger: Ledger) -> dict[str, Any]:
         "epsilon_per_study": policy.epsilon_per_study,
         "totals": totals,
         "studies": studies,
+        "counts": counts,
         "entries": entries,
         "head": ledger.head().value,
         "disputes": disputes,
