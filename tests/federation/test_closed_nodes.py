@@ -68,7 +68,7 @@ def test_a_closed_node_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
     federation.restart("FI", closed())
     seen: list[tuple[str, ...]] = []
     StudyRun(manifest, federation, CEREMONY.roster.keys(), lambda done: seen.append(done.participants)).run()
-    assert seen == [tuple(node for node in EIGHT if node != "FI")] * 4
+    assert set(seen) == {tuple(node for node in EIGHT if node != "FI")}
 
 
 def test_too_many_closed_nodes_are_named_to_the_operator_in_plain_words(tmp_path: Path) -> None:
