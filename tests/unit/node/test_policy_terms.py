@@ -1,13 +1,16 @@
 """What a policy may say, and what of a manifest it permits."""
 
+import re
+import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from federation_of import EIGHT, MAX_VICTIMS, NODES, POLICY, study
+from federation_of import EIGHT, MAX_VICTIMS, NODES, POLICY, ROOT, study
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.policy_check import doubtful, wrong
 from safeborders_fed.node.settings import NodeSettings, create_node
 from safeborders_fed.node.settings_text import TEMPLATE
 from safeborders_fed.study.manifest import Manifest
@@ -131,6 +134,23 @@ def test_the_template_of_a_new_node_is_a_policy_once_its_marks_are_removed(home:
     assert found is not None
     assert found.hours() is not None
     assert set(values) | {"approvals_needed"} == set(Policy.model_fields)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs" / "policies").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_each_example_is_a_policy_that_can_be_meant(path: Path) -> None:
+    found = Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))["policy"])
+    assert not list(wrong(found))
+    assert not list(doubtful(found))
+
+
+def test_the_document_explains_each_key_and_no_other() -> None:
+    text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, flags=re.MULTILINE)
+    assert {key for key, _ in rows} == set(Policy.model_fields)
+    for key, needed in rows:
+        assert needed.startswith("required") is Policy.model_fields[key].is_required(), key
 
 
 def objections(policy: dict[str, object], manifest: Manifest, node: str = "BE") -> dict[str, str]:
