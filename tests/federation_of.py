@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS, Kind
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
+from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.door import Noise
 from safeborders_fed.node.journal import now
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
-from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.policy import POPULATIONS, Policy
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.simulation.ceremony import Ceremony, hold
@@ -33,11 +35,15 @@ CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
 POLICY = Policy(
     analyses=frozenset({"logistic", "trends"}),
     columns=ALL_COLUMNS,
+    purposes=frozenset(PURPOSE_CATEGORIES),
+    populations=frozenset(POPULATIONS),
     epsilon_per_study=20.0,
     epsilon_per_year=30.0,
     epsilon_lifetime=50.0,
     delta=1e-6,
     minimum_participants=2,
+    least_victims=0,
+    least_tolerated_colluders=1,
 )
 EIGHT = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
 SMALL = hold(NODES)

@@ -56,6 +56,10 @@ epsilon_per_year = 12.0
 epsilon_lifetime = 40.0
 delta = 1e-6
 minimum_participants = 3
+purposes = ["victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"]
+populations = ["all", "minors"]
+least_victims = 0
+least_tolerated_colluders = 1
 """
 
 

@@ -14,8 +14,9 @@ import pytest
 from federation_of import CEREMONY, EIGHT, study
 from safeborders_fed.audit.chain import Operation, verify
 from safeborders_fed.audit.log import AuditLog
+from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.door import Door
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head

@@ -135,11 +135,7 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
     def prepare(self, victims: Victims, node: str) -> NDArray[np.int64]:
         """Cells, int64, shape (n, tables): where each counted victim stands in the concatenated tables."""
         del node
-        status = field("trafficking_status").codes.index("NotAVictimOfTrafficking")
-        counted = victims.singles["trafficking_status"] != status
-        if self.parameters.population == "minors":
-            counted &= victims.minors()
-        victims = victims.take(counted)
+        victims = victims.take(victims.of_population(self.parameters.population))
         position = np.stack([self._years(victims), self._forms(victims), self._ages(victims)])
         cells, start = [], 0
         for kept, length in zip(TABLES, self._lengths(), strict=True):

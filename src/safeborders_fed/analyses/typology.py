@@ -200,9 +200,7 @@ class Typology(Analysis[TypologyParameters, tuple[Rows, ...], TypologyState]):
 
     def counted(self, victims: Victims) -> NDArray[np.bool_]:
         """bool, shape (n,): who belongs to the population and was not found to be no victim."""
-        status = field("trafficking_status").codes.index("NotAVictimOfTrafficking")
-        counted: NDArray[np.bool_] = victims.singles["trafficking_status"] != status
-        return counted & victims.minors() if self.parameters.population == "minors" else counted
+        return victims.of_population(self.parameters.population)
 
     def prepare(self, victims: Victims, node: str) -> tuple[Rows, ...]:
         """The node's counted victims, in chunks.

@@ -48,6 +48,7 @@ class Operation(StrEnum):
     APPROVE = "approve"
     REFUSE = "refuse"
     CONTRIBUTE = "contribute"
+    COUNT = "count"
     REFUSE_REQUEST = "refuse-request"
     KEY_CHANGE = "key-change"
     EXPORT = "export"

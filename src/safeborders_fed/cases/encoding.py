@@ -29,6 +29,7 @@ FOLDS: Final = 100
 """Held-out shares are counted in hundredths."""
 
 UNLABELLED: Final = -1
+NO_VICTIM: Final = "NotAVictimOfTrafficking"
 MINOR_BY_GROUP: Final = "minor_exploited_by_group"
 ABOUT_OTHERS: Final = ("exploiter", "exploiter_relationship", "recruiter_relationship", "roles")
 """Fields that describe recruiters and exploiters: features of a case, never labels."""
@@ -69,6 +70,15 @@ class Victims:
         """bool, shape (n,): under 18 at registration."""
         codes = field("age_band").codes
         return np.isin(self.singles["age_band"], [codes.index(band) for band in MINOR_BANDS])
+
+    def of_population(self, population: str) -> NDArray[np.bool_]:
+        """bool, shape (n,): who was not found to be no victim and, for ``minors``, was a minor.
+
+        ``trafficking_status`` must have been merged, and ``age_band`` for minors.
+        """
+        codes = field("trafficking_status").codes
+        counted: NDArray[np.bool_] = self.singles["trafficking_status"] != codes.index(NO_VICTIM)
+        return counted & self.minors() if population == "minors" else counted
 
     def held_out(self, percent: int) -> NDArray[np.bool_]:
         """bool, shape (n,): the given share (0 to 100) by the pseudonym, which is a keyed hash already."""
@@ -221,7 +231,7 @@ def labels(victims: Victims, target: str) -> NDArray[np.int8]:
     if target == "actual_victim":
         status = victims.singles[entry.name]
         labelled[status == entry.codes.index("ActualVictimOfTrafficking")] = 1
-        labelled[status == entry.codes.index("NotAVictimOfTrafficking")] = 0
+        labelled[status == entry.codes.index(NO_VICTIM)] = 0
         return labelled
     if target == MINOR_BY_GROUP:
         exploiter = victims.singles["exploiter"]

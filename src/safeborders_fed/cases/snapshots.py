@@ -110,7 +110,7 @@ class StoreFiles:
 
     def snapshots(self) -> tuple[str, ...]:
         """Ids of all snapshots, oldest first."""
-        return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self.manifests.glob(f"*{_SUFFIX}")))
+        return snapshots_in(self.directory)
 
     def manifest(self, snapshot: str) -> Manifest:
         """The manifest of a snapshot.
@@ -188,6 +188,12 @@ class StoreFiles:
         for path in (*self.work.iterdir(), *self.data.iterdir()):
             if path.name not in listed:
                 path.unlink()
+
+
+def snapshots_in(directory: Path) -> tuple[str, ...]:
+    """Ids of all snapshots of a store, oldest first, for who holds none of its keys."""
+    manifests = directory / "snapshots"
+    return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in manifests.glob(f"*{_SUFFIX}")))
 
 
 def _damaged(name: str, why: str) -> ConfigurationError:

@@ -21,7 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.publication import Publication, writer_lock
 from safeborders_fed.cases.sealing import Sealer, wrong_key
-from safeborders_fed.cases.snapshots import Manifest, StoreFiles, sync_directory, write_durably
+from safeborders_fed.cases.snapshots import (
+    Manifest,
+    StoreFiles,
+    snapshots_in,
+    sync_directory,
+    write_durably,
+)
 from safeborders_fed.cases.tables import (
     CASES_STORED,
     IDENTITY_STORED,
@@ -130,6 +136,12 @@ class CaseStore:
             ConfigurationError: ``store-missing`` or ``store-damaged``.
         """
         return _head(Path(directory)).max_victims
+
+    @staticmethod
+    def latest_of(directory: Path) -> str | None:
+        """Id of the latest snapshot of a store, or None, for who holds none of its keys."""
+        snapshots = snapshots_in(Path(directory))
+        return snapshots[-1] if snapshots else None
 
     def _sweep_if_idle(self) -> None:
         try:

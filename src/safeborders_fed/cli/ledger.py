@@ -131,6 +131,11 @@ def _text(content: dict[str, Any]) -> str:
     ]
     header = ["study", "opened", "state", "answered", "rho reserved", "rho spent", "epsilon"]
     lines += ["", output.table(header, rows) if rows else "No study has been approved yet."]
+    lines += [
+        f"Counted {count['population']} in snapshot {count['snapshot']} on {count['at'][:10]}, for "
+        f"least_victims: rho {count['rho']:.5f}"
+        for count in content["counts"]
+    ]
     if content["stated"] is not None:
         lines += [
             "",

@@ -22,6 +22,7 @@ from safeborders_fed.cli import (
     needs,
     node_study,
     output,
+    policy,
     roles,
     roster,
     score,
@@ -42,6 +43,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
 app.add_typer(node_study.app, name="study")
+app.add_typer(policy.app, name="policy")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from safeborders_fed.coordinator.federation import in_words
 from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.study.manifest import Manifest
 
@@ -48,4 +49,4 @@ def defect(manifest: Manifest, error: Exception) -> DefectError:
 
 
 def _told(failures: Mapping[str, str]) -> str:
-    return "; ".join(f"{node}: {what}" for node, what in sorted(failures.items()))
+    return "; ".join(f"{node}: {in_words(what)}" for node, what in sorted(failures.items()))

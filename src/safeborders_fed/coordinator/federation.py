@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from safeborders_fed.errors import PeerError
-from safeborders_fed.study.messages import Message, Refusal, decode
+from safeborders_fed.study.messages import Message, Reason, Refusal, decode
 from safeborders_fed.study.sums import wrong_reply
 
 NOBODY: Final[Mapping[str, bytes]] = MappingProxyType({})
@@ -47,5 +47,16 @@ def reply_of(node: str, replies: Mapping[str, bytes]) -> Message:
     if isinstance(message, Refusal):
         if message.node != node:
             raise wrong_reply(node)
+        if message.reason is Reason.CLOSED:
+            raise PeerError(
+                message.reason.value,
+                f"{node} is {in_words(message.reason)}: it takes on no study now, and those under way go on",
+                "ask the node's team when it is open, and launch the study then; nothing was spent",
+            )
         raise PeerError(message.reason.value, f"{node} refused: {message.reason}", "ask the node's team")
     return message
+
+
+def in_words(code: str) -> str:
+    """A reason or code as an operator is told it among others."""
+    return "closed, outside its opening hours" if code == Reason.CLOSED else code

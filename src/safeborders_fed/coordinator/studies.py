@@ -22,7 +22,7 @@ from typing import Any, Final
 from safeborders_fed.analyses.detection import Detection
 from safeborders_fed.coordinator import models
 from safeborders_fed.coordinator.delivery import deliver
-from safeborders_fed.coordinator.federation import Federation, reply_of
+from safeborders_fed.coordinator.federation import Federation, in_words, reply_of
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.progress import Progress
@@ -297,7 +297,7 @@ def _said(found: Offered | SafeBordersError) -> str:
     """What a node says, and what keeps it from taking on a study that its people have approved."""
     if not isinstance(found, Offered):
         return found.code
-    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {found.reason}"
+    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {in_words(found.reason)}"
 
 
 def _starting_model(home: CoordinatorHome, manifest: Manifest) -> Model | None:

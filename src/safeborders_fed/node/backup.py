@@ -47,8 +47,9 @@ from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.node import notices
 from safeborders_fed.node.boxes import papers
+from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.journal import now
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.studies import APPROVALS, REFUSALS
 from safeborders_fed.node.studies import DIRECTORY as STUDIES
 from safeborders_fed.study import canonical

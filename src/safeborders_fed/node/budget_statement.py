@@ -12,7 +12,7 @@ It is written as a whole, and says when.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -23,15 +23,17 @@ from pydantic import Field as Limit
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node import layout
+from safeborders_fed.node.caps import Totals, exceeded, require_room
 from safeborders_fed.node.journal import now
-from safeborders_fed.node.ledger import Ledger, Reservation, Totals, require_room
+from safeborders_fed.node.ledger import Ledger, Reservation
+from safeborders_fed.node.population_counts import NoisedCount
 from safeborders_fed.study import canonical, durable
 from safeborders_fed.study.handshake import Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safeborders_fed.node.ledger import Caps
+    from safeborders_fed.node.caps import Caps
     from safeborders_fed.node.settings import NodeSettings
 
 LOG: Final = logging.getLogger(__name__)
@@ -61,6 +63,19 @@ class _Dispute(BaseModel):
     value: str
 
 
+class _Count(BaseModel):
+    """A population's noised count, as ``PopulationCounts`` has it."""
+
+    model_config = _STRICT
+
+    population: str
+    snapshot: str
+    sigma: float
+    rho: float
+    noised: int
+    counted: str
+
+
 class Statement(BaseModel):
     """The budget at a moment.
 
@@ -72,7 +87,9 @@ class Statement(BaseModel):
         spent_ever: Rho ever spent.
         reserved: Rho that open studies hold and have not spent.
         max_victims: Public cap on victims in the case store.
+        latest_snapshot: Of the case store; None while it is empty.
         studies: Every study that ever reserved.
+        counts: Noised counts of populations.
         disputes: Heads that witnesses know and the ledger lacks.
         disputes_hash: What people sign to settle them.
         entries: Length of the ledger's chain.
@@ -89,7 +106,9 @@ class Statement(BaseModel):
     spent_ever: float
     reserved: float
     max_victims: int
+    latest_snapshot: str | None
     studies: Annotated[tuple[_Study, ...], Limit(strict=False)]
+    counts: Annotated[tuple[_Count, ...], Limit(strict=False)]
     disputes: Annotated[tuple[_Dispute, ...], Limit(strict=False)]
     disputes_hash: str
     entries: int
@@ -111,7 +130,9 @@ def made_from(settings: NodeSettings, ledger: Ledger) -> Statement:
         spent_ever=ever.spent,
         reserved=ever.reserved,
         max_victims=CaseStore.max_victims_of(settings.store_path),
+        latest_snapshot=CaseStore.latest_of(settings.store_path),
         studies=tuple(rows),
+        counts=tuple(_Count(**asdict(count)) for count in ledger.counts.listed()),
         disputes=tuple(
             _Dispute(witness=witness, entries=known.entries, value=known.value)
             for witness, known in ledger.witnesses.disputes()
@@ -221,6 +242,22 @@ class StatedWitnesses:
 
 
 @dataclass(frozen=True)
+class StatedCounts:
+    """What ``Ledger.counts`` says to people."""
+
+    statement: Statement
+
+    def listed(self) -> tuple[NoisedCount, ...]:
+        """As ``PopulationCounts.listed``."""
+        return tuple(NoisedCount(**entry.model_dump()) for entry in self.statement.counts)
+
+    def remembered(self, population: str, snapshot: str) -> NoisedCount | None:
+        """As ``PopulationCounts.remembered``."""
+        asked = (population, snapshot)
+        return next((count for count in self.listed() if (count.population, count.snapshot) == asked), None)
+
+
+@dataclass(frozen=True)
 class StatedBudget:
     """What people without the ledger see of it: the same questions, answered from the statement.
 
@@ -238,6 +275,11 @@ class StatedBudget:
     def witnesses(self) -> StatedWitnesses:
         """Disputes over the ledger."""
         return StatedWitnesses(self.statement)
+
+    @property
+    def counts(self) -> StatedCounts:
+        """Noised counts of populations."""
+        return StatedCounts(self.statement)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -268,10 +310,14 @@ class StatedBudget:
         """As ``Ledger.studies``."""
         return [row.model_dump(exclude={"manifest_hash"}) for row in self.statement.studies]
 
-    def require_budget(self, study: str, rho: float) -> None:
-        """Raises RefusedError ``budget-exhausted`` unless a study could reserve so much, as it was stated."""
+    def require_budget(self, study: str, rho: float, *, count: float = 0.0) -> None:
+        """As ``Ledger.require_budget``, by what was stated."""
+        require_room(study, rho, count, self.exceeded(rho, count))
+
+    def exceeded(self, rho: float, count: float = 0.0) -> dict[str, str]:
+        """As ``Ledger.exceeded``, by what was stated."""
         year = self.totals(year=self.clock().year)
-        require_room(self.caps, study, rho, year=year, ever=self.totals())
+        return exceeded(self.caps, rho, count, year=year, ever=self.totals())
 
 
 def open_budget(settings: NodeSettings) -> Ledger | StatedBudget:

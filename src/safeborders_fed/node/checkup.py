@@ -11,22 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from safeborders_fed.analyses.registry import ANALYSES
-from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import checkup_records, checkup_rights, layout, own_keys
+from safeborders_fed.node import checkup_records, checkup_rights, layout, own_keys, policy_check
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, people
 from safeborders_fed.node.expiries import expiries
-from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.settings import NodeSettings, no_policy
 from safeborders_fed.node.visit import Visit
 from safeborders_fed.study import checkup, machine
 from safeborders_fed.study.checkup import Finding, failed, ok, warning
 from safeborders_fed.study.key_files import load_key, load_transport_key
-
-_RECOMMENDED_DELTA: Final = 1e-6
 
 
 def load(home: Path) -> tuple[NodeSettings | None, list[Finding]]:
@@ -85,11 +80,11 @@ def policy(visit: Visit) -> Iterator[Finding]:
     permitted = visit.settings.policy
     if permitted is None:
         raise no_policy(visit.settings.home)
-    wrong = list(_wrong(permitted))
+    wrong = list(policy_check.wrong(permitted))
     if wrong:
         yield failed("policy", "; ".join(wrong), "mend [policy] in node.toml by your own procedure")
         return
-    doubtful = list(_doubtful(permitted))
+    doubtful = list(policy_check.doubtful(permitted))
     if doubtful:
         yield warning("policy", "; ".join(doubtful), "confirm that this was decided, or change [policy]")
         return
@@ -99,29 +94,6 @@ def policy(visit: Visit) -> Iterator[Finding]:
         f"{permitted.epsilon_per_study:g} a study, {permitted.epsilon_per_year:g} a year, "
         f"{permitted.epsilon_lifetime:g} ever",
     )
-
-
-def _wrong(permitted: Policy) -> Iterator[str]:
-    """What can never be meant."""
-    unknown = sorted(permitted.analyses - ANALYSES.keys())
-    if unknown:
-        yield f"this version has no analysis {', '.join(unknown)}"
-    unknown = sorted(permitted.columns - {field.name for field in FIELDS})
-    if unknown:
-        yield f"the data contract has no column {', '.join(unknown)}"
-    identifying = sorted(permitted.columns & {field.name for field in FIELDS if field.identifying})
-    if identifying:
-        yield f"columns {', '.join(identifying)} identify people and are never analysed"
-    if not permitted.epsilon_per_study <= permitted.epsilon_per_year <= permitted.epsilon_lifetime:
-        yield "the caps on epsilon do not grow from a study to a year to the lifetime"
-
-
-def _doubtful(permitted: Policy) -> Iterator[str]:
-    """What is possible, and seldom meant."""
-    if permitted.approvals_needed < NEEDED_FOR_KEYS:
-        yield "one person alone may approve a study"
-    if permitted.delta > _RECOMMENDED_DELTA:
-        yield f"delta {permitted.delta:g} is above {_RECOMMENDED_DELTA:g}"
 
 
 def approvers(visit: Visit) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ from safeborders_fed.study.key_files import load_key
 SNAPSHOT_DAYS: Final = 400
 """After this many days cases are old enough to be asked about: national reports are yearly."""
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_CHARGED: Final = frozenset({Operation.APPROVE, Operation.CONTRIBUTE})
+_CHARGED: Final = frozenset({Operation.APPROVE, Operation.CONTRIBUTE, Operation.COUNT})
 
 
 def ledger(visit: Visit) -> Iterator[Finding]:

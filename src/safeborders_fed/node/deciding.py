@@ -32,7 +32,8 @@ class Cost:
     Attributes:
         rho: Of the study.
         epsilon: The same at ``delta``.
-        left_year: What is left of the year's cap once the study has spent all it reserves.
+        left_year: What is left of the year's cap once the study has spent all it reserves, and the count of
+            its population, if one is still to be drawn.
         left_lifetime: Likewise of the lifetime's.
     """
 
@@ -49,7 +50,7 @@ def cost(desk: Desk, manifest: Manifest) -> Cost:
     year = desk.ledger.totals(year=desk.clock().year)
     ever = desk.ledger.totals()
     held = desk.ledger.reservation(manifest.id)
-    more = manifest.rho if held is None else 0.0
+    more = manifest.rho + desk.cost_of_count(manifest) if held is None else 0.0
 
     def left(cap: float, spent: float) -> float:
         remaining = cap - spent - ever.reserved - more

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.node import population
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.policy import Objection, refuse_for
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study.offering import Status, Why
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from safeborders_fed.node.budget_statement import StatedBudget
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.policy import Policy
+    from safeborders_fed.node.population_counts import NoisedCount
     from safeborders_fed.node.studies import NodeStudies
     from safeborders_fed.study.manifest import Manifest
 
 _WHY = {
     "policy": Why.POLICY,
+    "closed": Why.CLOSED,
     "budget-exhausted": Why.BUDGET,
     "study-expired": Why.EXPIRED,
     "wrong-roster": Why.ROSTER,
@@ -74,6 +78,7 @@ class Desk:
         max_victims: Public cap on victims in the case store.
         ledger: The ledger or, for people who may not open it, what the service last stated of it.
         clock: Gives the time, UTC.
+        latest_snapshot: Gives the snapshot of the case store that a study would run on now.
     """
 
     node: str
@@ -84,6 +89,7 @@ class Desk:
     policy: Policy
     approvers: Collection[Approver]
     clock: Callable[[], datetime]
+    latest_snapshot: Callable[[], str | None]
 
     def standing(self, manifest: Manifest) -> Standing:
         """Where a study stands.
@@ -141,6 +147,15 @@ class Desk:
             )
         return self._require(manifest, self.policy.approvals_needed)
 
+    def counted(self, manifest: Manifest) -> NoisedCount | None:
+        """The noised count of a study's population that is remembered for the latest snapshot, if any."""
+        snapshot = self.latest_snapshot()
+        return None if snapshot is None else self.ledger.counts.remembered(manifest.population, snapshot)
+
+    def cost_of_count(self, manifest: Manifest) -> float:
+        """Rho that counting its population would cost when the study is taken on; 0 if it is remembered."""
+        return 0.0 if self.counted(manifest) is not None else population.cost(self.policy.least_victims)
+
     def _require(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
         return require_approvals(
             self.studies.approvals(manifest.id),
@@ -157,17 +172,46 @@ class Desk:
         except RefusedError:
             return ()
 
+    def objections(self, manifest: Manifest) -> tuple[Objection, ...]:
+        """All that stands against a study here, people's approvals and the hour apart."""
+        found = list(self._terms(manifest))
+        held = self.ledger.reservation(manifest.id)
+        checks = {"roster": self._require_roster}
+        if held is None or held.manifest_hash != manifest.hash():  # one under way has passed these
+            checks |= {"epsilon": self._require_budget, "least_victims": self._require_victims}
+        for term, require in checks.items():
+            try:
+                require(manifest)
+            except RefusedError as error:
+                found.append(Objection(term, error.cause, error.fix))
+        return tuple(found)
+
     def _obstacle(self, manifest: Manifest) -> SafeBordersError | None:
         """What would keep the node from taking a study on now, approvals apart."""
         try:
-            require_roster(manifest, self.roster_hash)
-            self.policy.check(
-                manifest, node=self.node, max_victims=self.max_victims, today=self.clock().date()
-            )
-            self.ledger.require_budget(manifest.id, manifest.rho)
+            self._require_roster(manifest)
+            refuse_for(manifest, self._terms(manifest))
+            self._require_budget(manifest)
+            self._require_victims(manifest)
+            self.policy.require_open(self.clock())
         except SafeBordersError as error:
             return error
         return None
+
+    def _terms(self, manifest: Manifest) -> tuple[Objection, ...]:
+        today = self.clock().date()
+        return self.policy.objections(manifest, node=self.node, max_victims=self.max_victims, today=today)
+
+    def _require_roster(self, manifest: Manifest) -> None:
+        require_roster(manifest, self.roster_hash)
+
+    def _require_budget(self, manifest: Manifest) -> None:
+        self.ledger.require_budget(manifest.id, manifest.rho, count=self.cost_of_count(manifest))
+
+    def _require_victims(self, manifest: Manifest) -> None:
+        counted = self.counted(manifest)
+        if counted is not None and counted.noised < self.policy.least_victims:
+            raise population.too_few(manifest, self.policy.least_victims)
 
 
 def require_roster(manifest: Manifest, roster_hash: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from safeborders_fed.cases.store import CaseStore
@@ -14,6 +15,10 @@ from safeborders_fed.node.journal import now
 from safeborders_fed.node.studies import NodeStudies
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.policy import Policy
     from safeborders_fed.node.settings import NodeSettings
 
 
@@ -65,16 +70,33 @@ def open_desk(settings: NodeSettings) -> Desk:
     budget = open_budget(settings)
     if settings.policy is None:
         raise ConfigurationError("no-policy", "the node has no [policy]", "write it in node.toml")
+    return desk_over(settings, budget, settings.policy, settings.approvers(), now)
+
+
+def desk_over(
+    settings: NodeSettings,
+    budget: Ledger | StatedBudget,
+    policy: Policy,
+    approvers: Collection[Approver],
+    clock: Callable[[], datetime],
+) -> Desk:
+    """The same over an open budget, with these people, at another time.
+
+    Raises:
+        ConfigurationError: As ``NodeSettings.accepted_keys`` and ``open_studies``.
+    """
     roster = settings.accepted_keys().roster
+    said = budget.statement if isinstance(budget, StatedBudget) else None  # the store is not theirs to read
     return Desk(
         settings.country,
         "" if roster is None else roster.hash(),
-        budget.statement.max_victims
-        if isinstance(budget, StatedBudget)
-        else CaseStore.max_victims_of(settings.store_path),
+        CaseStore.max_victims_of(settings.store_path) if said is None else said.max_victims,
         studies=open_studies(settings),
         ledger=budget,
-        policy=settings.policy,
-        approvers=settings.approvers(),
-        clock=now,
+        policy=policy,
+        approvers=approvers,
+        clock=clock,
+        latest_snapshot=partial(CaseStore.latest_of, settings.store_path)
+        if said is None
+        else lambda: said.latest_snapshot,
     )

@@ -138,9 +138,12 @@ class Door:
         return Outgoing(_SEAL, Refusal(self._identity.node, reason).encode(), tick)
 
     @staticmethod
-    def handshake(message: Joined | Testimony | Begun) -> Outgoing:
-        """Lets out what ``node.session`` says before the first round: keys and ledger heads, no case data."""
-        return Outgoing(_SEAL, message.encode())
+    def handshake(message: Joined | Testimony | Begun, tick: float = 0.0) -> Outgoing:
+        """Lets out what ``node.session`` says before the first round: keys and ledger heads, no case data.
+
+        At a tick of the study if it took the study on just now, for which victims may have been counted.
+        """
+        return Outgoing(_SEAL, message.encode(), tick)
 
     @staticmethod
     def receipt(message: Offered | Kept) -> Outgoing:

@@ -66,6 +66,20 @@ CREATE TABLE outbox (
 ) STRICT;
 PRAGMA user_version = 1;
 """
+_SINCE_VERSION_1: Final = """
+CREATE TABLE population (
+    population TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    sigma REAL NOT NULL CHECK (sigma > 0),
+    rho REAL NOT NULL CHECK (rho > 0),
+    noised INTEGER NOT NULL,
+    counted TEXT NOT NULL,
+    PRIMARY KEY (population, snapshot)
+) STRICT;
+PRAGMA user_version = 2;
+"""
+_STEPS: Final = (_SCHEMA, _SINCE_VERSION_1)
+"""What brings a database from each version to the next."""
 
 
 def now() -> datetime:
@@ -94,16 +108,20 @@ class Journal:
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")
-            if not self.db.execute("PRAGMA user_version").fetchone()[0]:
+            if self._version() < len(_STEPS):
                 with self.transaction():
-                    for statement in _SCHEMA.split(";\n"):
-                        self.db.execute(statement)
+                    for step in _STEPS[self._version() :]:  # asked again: another process may have been first
+                        for statement in step.split(";\n"):
+                            self.db.execute(statement)
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
                 "ledger-unreadable",
                 f"the ledger {path.name} cannot be read: {error}",
                 "restore the node directory from backup; do not delete the ledger, it guards the budget",
             ) from error
+
+    def _version(self) -> int:
+        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
 
     def copy_to(self, path: Path) -> None:
         """Copies the database as it is between two transactions, to one file; others may go on writing.

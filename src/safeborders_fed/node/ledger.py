@@ -10,6 +10,7 @@ Guarantees:
   with other inputs, is refused once a later one, or that one, was stored.
 - Totals per study, per calendar year (UTC) and for the lifetime are checked when a study reserves; open
   reservations count as spent. Costs add across analyses (``privacy.accounting``).
+- A population's noised count is charged to the year and the lifetime, and drawn once (``count_once``).
 - With an open dispute (``node.witnesses``) nothing is reserved or spent until two people settle it.
 - Each charge leaves an entry for the audit log in an outbox, in the same transaction.
 - Everything stands in a hash-chained journal (``node.journal``); ``verify`` finds an edit.
@@ -25,28 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from safeborders_fed.errors import DefectError, RefusedError
-from safeborders_fed.node.journal import GENESIS, Journal, altered, now
+from safeborders_fed.node.caps import Caps, Totals, exceeded, require_room
+from safeborders_fed.node.journal import GENESIS, Journal, now
+from safeborders_fed.node.ledger_check import verified
+from safeborders_fed.node.population_counts import KIND, NoisedCount, PopulationCounts
 from safeborders_fed.node.witnesses import Witnesses
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.messages import Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """Largest rho that a node allows: for one study, in a calendar year, and ever."""
-
-    study: float
-    year: float
-    lifetime: float
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Rho so far. ``reserved`` is what open studies hold and have not spent."""
-
-    spent: float
-    reserved: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +44,6 @@ class Reservation:
     rho: float
     snapshot: str
     ended: str | None
-
-
-def require_room(caps: Caps, study: str, rho: float, *, year: Totals, ever: Totals) -> None:
-    """Raises RefusedError ``budget-exhausted`` unless so much fits beside what is spent and reserved."""
-    for name, cap, held in (
-        ("study", caps.study, 0.0),
-        ("year", caps.year, year.spent + ever.reserved),
-        ("lifetime", caps.lifetime, ever.spent + ever.reserved),
-    ):
-        if not held + rho <= cap:
-            raise RefusedError(
-                "budget-exhausted",
-                f"study {study!r} costs rho {rho:.6g}; the cap per {name} is {cap:.6g}, of which "
-                f"{held:.6g} is spent or reserved",
-                "decline the study, or let two approvers raise the cap in node.toml",
-            )
 
 
 class Ledger:
@@ -92,6 +63,7 @@ class Ledger:
         self._journal = Journal(path, clock)
         self._db = self._journal.db
         self.witnesses = Witnesses(self._journal)
+        self.counts = PopulationCounts(self._journal)
 
     def close(self) -> None:
         """Closes the database."""
@@ -138,10 +110,46 @@ class Ledger:
         ).fetchone()
         return None if row is None else Reservation(*row)
 
-    def require_budget(self, study: str, rho: float) -> None:
-        """Raises RefusedError ``budget-exhausted`` unless a study could reserve so much now."""
+    def require_budget(self, study: str, rho: float, *, count: float = 0.0) -> None:
+        """Raises RefusedError ``budget-exhausted`` unless a study could reserve so much now.
+
+        Args:
+            study: Its id.
+            rho: What it costs.
+            count: What counting its population costs besides, in the year and the lifetime.
+        """
+        require_room(study, rho, count, self.exceeded(rho, count))
+
+    def exceeded(self, rho: float, count: float = 0.0) -> dict[str, str]:
+        """The caps that such a cost would exceed now, each with why; arguments as ``require_budget``."""
         year = self.totals(year=self._journal.clock().year)
-        require_room(self._caps, study, rho, year=year, ever=self.totals())
+        return exceeded(self._caps, rho, count, year=year, ever=self.totals())
+
+    def count_once(self, study: str, rho: float, count: NoisedCount) -> NoisedCount:
+        """Charges a population's noised count and keeps it for good; as read back.
+
+        If one was kept before, that one: what was drawn now is forgotten, and nothing is charged.
+
+        Args:
+            study: The study that it is drawn for.
+            rho: What the study costs: nothing is counted for one that could not reserve it.
+            count: The count.
+
+        Raises:
+            RefusedError: ``budget-exhausted`` or ``ledger-disputed``.
+        """
+        with self._journal.transaction():
+            if self.counts.remembered(count.population, count.snapshot) is None:
+                self.witnesses.require_undisputed()
+                self.require_budget(study, rho, count=count.rho)
+                self.counts.keep(count, study)
+                # Without the count itself: the audit log travels further than the ledger.
+                facts = {"population": count.population, "snapshot": count.snapshot, "rho": count.rho}
+                self._put_out(f"{KIND}/{count.population}/{count.snapshot}", {"study": study, **facts})
+        kept = self.counts.remembered(count.population, count.snapshot)
+        if kept is None:
+            raise DefectError("lost-write", "a stored count cannot be read back", "check the disk")
+        return kept
 
     @staticmethod
     def _require_open(study: str, ended: str | None) -> None:
@@ -223,12 +231,7 @@ class Ledger:
             digest = canonical.sha256(payload)
             facts = {"study": study, "round": round_number, "attempt": attempt, "rho": rho}
             self._journal.record("spend", **facts, contribution=digest)
-            # Whoever charges has written all earlier charges to the audit log before (see ``node.door``).
-            self._db.execute("DELETE FROM outbox")
-            self._db.execute(
-                "INSERT INTO outbox VALUES (?, ?)",
-                (f"{study}/{attempt}/{digest}", canonical.serialise({**facts, "contribution": digest})),
-            )
+            self._put_out(f"{study}/{attempt}/{digest}", {**facts, "contribution": digest})
         stored = self.stored(key, request_hash)
         if stored is None:
             raise DefectError("lost-write", "a stored contribution cannot be read back", "check the disk")
@@ -251,12 +254,17 @@ class Ledger:
         )
         return {attempt: bytes(payload) for attempt, payload in rows}
 
+    def _put_out(self, key: str, facts: Mapping[str, Any]) -> None:
+        # Whoever charges has written all earlier charges to the audit log before (see ``node.door``).
+        self._db.execute("DELETE FROM outbox")
+        self._db.execute("INSERT INTO outbox VALUES (?, ?)", (key, canonical.serialise(facts)))
+
     def _spent_by(self, study: str) -> float:
         row = self._db.execute("SELECT total(rho) FROM contribution WHERE study = ?", (study,)).fetchone()
         return float(row[0])
 
     def totals(self, *, study: str | None = None, year: int | None = None) -> Totals:
-        """Rho spent and reserved: of a study, in a calendar year (UTC), or ever."""
+        """Rho spent and reserved: of a study, in a calendar year (UTC), or ever; counts are of no study."""
         spent = self._db.execute(
             "SELECT total(rho) FROM contribution WHERE (?1 IS NULL OR study = ?1) "
             "AND (?2 IS NULL OR substr(stored, 1, 4) = ?2)",
@@ -269,7 +277,8 @@ class Ledger:
             "AND (?2 IS NULL OR substr(opened, 1, 4) = ?2)",
             (study, None if year is None else f"{year:04}"),
         ).fetchone()[0]
-        return Totals(float(spent), float(reserved))
+        counted = self.counts.spent(year) if study is None else 0.0
+        return Totals(float(spent) + counted, float(reserved))
 
     def outbox(self) -> list[tuple[str, dict[str, Any]]]:
         """Charges since the one before the last: what the audit log may not hold yet. Key and facts."""
@@ -339,31 +348,4 @@ class Ledger:
             ConfigurationError: ``ledger-altered``.
         """
         with self._journal.snapshot():
-            return self._verify()
-
-    def _verify(self) -> int:
-        count, charged = 0, []
-        studies: dict[str, tuple[str, float, str, bool]] = {}
-        for facts in self._journal.entries():
-            count += 1
-            match facts["kind"]:
-                case "reserve":
-                    studies[facts["study"]] = (facts["manifest"], facts["rho"], facts["snapshot"], False)
-                case "end":
-                    studies[facts["study"]] = (*studies[facts["study"]][:3], True)
-                case "spend":
-                    charged.append((facts["study"], facts["attempt"], facts["rho"], facts["contribution"]))
-        found = [
-            (study, attempt, rho, canonical.sha256(payload))
-            for study, attempt, rho, payload in self._db.execute(
-                "SELECT study, attempt, rho, payload FROM contribution"
-            )
-        ]
-        if sorted(charged) != sorted(found):
-            raise altered("contributions are not those that its entries charged")
-        kept = self._db.execute(
-            "SELECT id, manifest_hash, rho_reserved, snapshot, ended IS NOT NULL FROM study"
-        )
-        if studies != {study: (*terms, bool(ended)) for study, *terms, ended in kept}:
-            raise altered("studies are not those that its entries opened and ended")
-        return count
+            return verified(self._journal, self.counts)

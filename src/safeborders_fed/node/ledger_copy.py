@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from safeborders_fed.errors import ConfigurationError
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.ledger import Ledger
 
 
 @contextmanager

@@ -4,9 +4,10 @@ Guarantees:
 
 - Everything a node computes on comes from the manifest it approved, except the broadcast, which must have
   exactly the expected names and shapes and hold finite numbers only.
-- Whether a node answers depends on public inputs only. Every failure, also a defect, ends in one of the
-  fixed reasons; what happened in detail is written to the node's own log. A failure while a sum is computed
-  on the cases is charged and answered like any attempt, with noise over a sum of nobody.
+- Whether a node answers depends on public inputs only, or on a noised count that was charged before
+  (``node.population``); what waits for a count leaves at a tick of the study. Every failure, also a defect,
+  ends in one of the fixed reasons; what happened in detail is written to the log of the node. A failure while
+  a sum is computed on the cases is charged and answered like any attempt, with noise over a sum of nobody.
 - A study runs on the snapshot of the case store that was the latest when the study was approved.
 """
 
@@ -32,6 +33,7 @@ from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.offers import Offers
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.population import Census
 from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.privacy.noise import discrete_gaussian
@@ -56,6 +58,7 @@ _REASONS: Final = {
     "budget-exhausted": Reason.BUDGET,
     "reservation-exhausted": Reason.BUDGET,
     "policy": Reason.POLICY,
+    "closed": Reason.CLOSED,
     "ledger-disputed": Reason.LEDGER,
     "too-few-witnesses": Reason.LEDGER,
     "wrong-protocol": Reason.VERSION,
@@ -113,6 +116,7 @@ class Participant:
         self._audit_log = audit_log
         self._clock = clock
         self._door = Door(identity, ledger, self._record_charges, noise)
+        self._noise = noise
         self._studies: dict[str, _Study] = {}
         self._tick = 0.0
         self._record_charges()  # those that a crash kept from the audit log
@@ -127,6 +131,7 @@ class Participant:
                 policy=policy,
                 approvers=approvers,
                 clock=clock,
+                latest_snapshot=store.latest_snapshot,
             )
             self._offers = Offers(desk, audit_log, self.end)
             self._offers.end_expired()
@@ -149,16 +154,17 @@ class Participant:
     def _record_charges(self) -> None:
         """Writes to the audit log what the ledger has charged; the next charge clears it from the outbox."""
         for key, facts in self._ledger.outbox():
+            operation = Operation.COUNT if "population" in facts else Operation.CONTRIBUTE
             self._audit_log.append_if_new(
-                key, Operation.CONTRIBUTE, who=self.node, why=f"study {facts['study']}", details=facts
+                key, operation, who=self.node, why=f"study {facts['study']}", details=facts
             )
 
     def approve(self, manifest: Manifest, approvals: Sequence[Approval]) -> None:
         """Takes a study on: checks it, holds it against policy and approvals, and reserves its cost.
 
         Raises:
-            RefusedError: when the manifest contradicts itself, policy or budget say no, or not enough of this
-                node's approvers have signed its hash.
+            RefusedError: when the manifest contradicts itself, policy or budget say no, the node is closed,
+                not enough of this node's approvers have signed its hash, or too few victims are counted.
             ConfigurationError: ``no-cases``, when the store holds no snapshot.
         """
         snapshot = self._admitted(manifest)
@@ -189,9 +195,15 @@ class Participant:
         return snapshot
 
     def _take_on(self, manifest: Manifest, snapshot: str, approvals: Sequence[Approval]) -> _Study:
-        """Reserves a study's cost and holds it ready; after a restart once more."""
+        """Reserves a study's cost and holds it ready; after a restart once more, whatever the hour."""
         self._identity.require_current(manifest.participants, self._clock().date())
         digest = manifest.hash()
+        if self._ledger.reservation(manifest.id) is None:
+            self._policy.require_open(self._clock())
+            least = self._policy.least_victims
+            Census(self._store, self._ledger, least, self._record_charges, self._noise).require(
+                manifest, snapshot
+            )
         snapshot = self._ledger.reserve(manifest.id, digest, manifest.rho, snapshot)
         self._audit_log.append_if_new(
             f"approve/{manifest.id}/{digest}",
@@ -240,7 +252,7 @@ class Participant:
                 return self._contribute(request, canonical.sha256(data))
             case Join() as join:
                 session = self._study(join.study, join.manifest_hash).session
-                return self._door.handshake(session.join(join.call))
+                return self._door.handshake(session.join(join.call), self._tick)
             case Witness() as witness:
                 return self._door.handshake(self._study(witness.study).session.witness(witness))
             case Begin() as begin:
@@ -271,6 +283,7 @@ class Participant:
             return None
         snapshot = self._admitted(manifest)
         approvals = offers.approvals(manifest)
+        self._tick = manifest.tick_seconds  # from here on the time of an answer may depend on the cases
         offers.desk.studies.keep_keys(study, self._identity.accepted)
         return self._take_on(manifest, snapshot, approvals)
 

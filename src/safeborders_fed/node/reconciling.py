@@ -45,6 +45,10 @@ def overview(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str,
         {**study, "epsilon_spent": accounting.epsilon(study["rho_spent"], delta)}
         for study in ledger.studies()
     ]
+    counts = [
+        {"population": count.population, "snapshot": count.snapshot, "rho": count.rho, "at": count.counted}
+        for count in ledger.counts.listed()
+    ]
     disputes = [
         {"witness": witness, "entries": head.entries, "head": head.value}
         for witness, head in ledger.witnesses.disputes()
@@ -55,6 +59,7 @@ def overview(settings: NodeSettings, ledger: Ledger | StatedBudget) -> dict[str,
         "epsilon_per_study": policy.epsilon_per_study,
         "totals": totals,
         "studies": studies,
+        "counts": counts,
         "entries": entries,
         "head": ledger.head().value,
         "disputes": disputes,

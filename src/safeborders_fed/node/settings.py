@@ -28,6 +28,7 @@ from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.settings_mistakes import settings_invalid
 from safeborders_fed.node.settings_text import TEMPLATE, quoted
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
@@ -108,13 +109,7 @@ class NodeSettings(BaseModel):
         try:
             settings = cls(**{**table, "home": Path(home)})
         except ValidationError as error:
-            mistake = error.errors(include_url=False)[0]
-            key = ".".join(map(str, mistake["loc"]))
-            raise ConfigurationError(
-                "settings-invalid",
-                f"{path}: {key}: {mistake['msg'].removeprefix('Value error, ')}",
-                "mend that key; `safeborders node init` writes a file with all of them",
-            ) from error
+            raise settings_invalid(path, error, _tables(cls)) from error
         check_outside(settings.key_path, settings.home)
         check_outside(settings.signing_key_path, settings.home)
         if settings.transport_key_file is not None:
@@ -253,12 +248,21 @@ class NodeSettings(BaseModel):
             ) from error
 
 
+def _tables(settings: type[NodeSettings]) -> dict[str, set[str]]:
+    """The keys of ``node.toml`` by table."""
+    return {
+        "": set(settings.model_fields) - {"home"},
+        "policy": set(Policy.model_fields),
+        "limits": set(Limits.model_fields),
+    }
+
+
 def no_policy(home: Path) -> ConfigurationError:
     """The error for a node that permits nothing."""
     return ConfigurationError(
         "no-policy",
-        f"{home / SETTINGS_FILE} has no [policy]",
-        "decide what this node permits and write it there; docs/operations.md shows how",
+        f"{home / SETTINGS_FILE} has no [policy], so this node permits nothing and does not start",
+        "decide what it permits and write it there; docs/policy.md explains each key",
     )
 
 

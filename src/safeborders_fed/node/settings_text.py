@@ -31,16 +31,26 @@ store = "store"
 # operator_signatures = 1
 
 # What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
+# docs/policy.md explains each key; `safeborders node policy check` says in plain words what was written.
 # [policy]
 # analyses = ["logistic", "trends"]
 # columns = ["age_band", "sex", "registration_date", "forms_of_exploitation", "trafficking_status"]
+# purposes = ["victim-identification", "statistics"]
+# populations = ["all", "minors"]
 # epsilon_per_study = 1.0
-# epsilon_per_year = 2.0
+# epsilon_per_year = 2.2
 # epsilon_lifetime = 8.0
 # delta = 1e-6
 # minimum_participants = 5
+# Victims that a study's population must have here, tested on a noised count that costs a little; 0: no test.
+# least_victims = 100
+# Of how many other states, together with the coordinator, a study must withstand.
+# least_tolerated_colluders = 1
 # Answers leave at multiples of a study's tick, since time tells size: longer than an answer takes here.
 # least_tick_seconds = 1.0
+# When studies are taken on; one under way goes on to its end. Without these two lines, at any time.
+# opening_hours = ["Mon-Fri 08:00-18:00"]
+# time_zone = "Europe/Sofia"
 
 # How much of the machine one message of the coordinator may take.
 # [limits]

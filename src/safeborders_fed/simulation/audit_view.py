@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.store import CaseStore
@@ -33,7 +34,7 @@ from safeborders_fed.coordinator.rounds import Outcome, StudyRun
 from safeborders_fed.errors import DefectError
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
-from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.policy import POPULATIONS, Policy
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.simulation.audit_victims import Canary, known_victims, make_canaries
 from safeborders_fed.simulation.ceremony import Ceremony, hold
@@ -266,9 +267,13 @@ def _policy(terms: Terms) -> Policy:
     return Policy(
         analyses=frozenset({terms.analysis}),
         columns=frozenset(entry.name for entry in FIELDS),
+        purposes=frozenset(PURPOSE_CATEGORIES),
+        populations=frozenset(POPULATIONS),
         epsilon_per_study=_LOOSE,
         epsilon_per_year=_LOOSE,
         epsilon_lifetime=_LOOSE,
         delta=terms.delta,
         minimum_participants=2,
+        least_victims=0,  # the mechanism under audit is the study's alone
+        least_tolerated_colluders=1,
     )

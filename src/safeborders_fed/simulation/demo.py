@@ -22,6 +22,7 @@ from safeborders_fed.cases.encoding import target_fields
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.errors import DataError, UsageError
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node import population
 from safeborders_fed.privacy import accounting
 from safeborders_fed.simulation import demo_studies, membership, typology_truth
 from safeborders_fed.simulation.ceremony import Ceremony, hold
@@ -40,6 +41,10 @@ from safeborders_fed.study.publication import publish, receive
 from safeborders_fed.transport.in_process import run_in_process
 
 DEFAULT_ROUNDS: Final[int] = NewtonParameters.model_fields["rounds"].default
+LEAST_VICTIMS: Final = 100
+"""What the nodes' policy asks for in files of full size."""
+_MOST_FOR_COUNTING: Final = 0.1
+"""Of the budget: with less, nothing is tested."""
 
 
 if TYPE_CHECKING:
@@ -121,8 +126,9 @@ class Result:
 
     @property
     def rho(self) -> float:
-        """What all studies cost together."""
-        return sum(done.outcome.rho_spent for done in self.studies)
+        """What all studies cost a node together, and the count that each node has drawn of its victims."""
+        counted = max(node.ledger.counts.spent() for node in self.nodes)
+        return counted + sum(done.outcome.rho_spent for done in self.studies)
 
     @property
     def epsilon(self) -> float:
@@ -141,7 +147,15 @@ def run(options: Options, progress: Progress) -> Result:
     if options.target is not None:
         target_fields(options.target)  # refuses an unknown one before anything is made
     files, truth = _files(options, progress, seconds)
-    allowed = policy(options.epsilon, options.delta, {"logistic", "typology", "trends"}, len(files))
+    rho = accounting.rho_for(options.epsilon, options.delta)
+    least_victims, counting = _least_victims(options, rho)
+    allowed = policy(
+        options.epsilon,
+        options.delta,
+        {"logistic", "typology", "trends"},
+        len(files),
+        least_victims=least_victims,
+    )
     with _timed(seconds, "import"):
         progress.begin("import", len(files))
         ceremony = hold([file.node for file in files])
@@ -154,12 +168,11 @@ def run(options: Options, progress: Progress) -> Result:
         "typologies": ("demo-typologies", "typology", demo_studies.typologies(files)),
         "tables": ("demo-trends", "trends", demo_studies.trends(files)),
     }
-    rho = accounting.rho_for(options.epsilon, options.delta)
     done: dict[str, StudyDone] = {}
     for step, (name, analysis, wanted) in asked.items():
         with _timed(seconds, step):
             wish = demo_studies.wish(
-                options, name, wanted, analysis=analysis, roster=ceremony.roster, rho=rho
+                options, name, wanted, analysis=analysis, roster=ceremony.roster, rho=rho - counting
             )
             done[step] = _study(wish, nodes, ceremony, progress, step)
     with _timed(seconds, "compare"):
@@ -178,6 +191,16 @@ def run(options: Options, progress: Progress) -> Result:
         truth=truth,
         seconds=seconds,
     )
+
+
+def _least_victims(options: Options, rho: float) -> tuple[int, float]:
+    """What the nodes' policy asks for, and the rho of the count that tests it; nothing where it cannot pass.
+
+    The smallest synthetic file of full size has some hundreds of victims; of others nothing is known.
+    """
+    is_full = options.cases is None and options.scale >= 1
+    counting = population.cost(LEAST_VICTIMS)
+    return (LEAST_VICTIMS, counting) if is_full and counting <= _MOST_FOR_COUNTING * rho else (0, 0.0)
 
 
 def _judge(

@@ -27,7 +27,8 @@ from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.node.approvals import Approval
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
@@ -220,11 +221,15 @@ def prepared(trust: str, count: int, rounds: int) -> Prepared:
     policy = Policy(
         analyses=frozenset({Counting.name}),
         columns=frozenset({"sex"}),
+        purposes=frozenset({Counting.made_for}),
+        populations=frozenset({"all"}),
         epsilon_per_study=10.0,
         epsilon_per_year=10.0,
         epsilon_lifetime=10.0,
         delta=1e-6,
         minimum_participants=2,
+        least_victims=0,  # invariants know to the last bit what each study spends
+        least_tolerated_colluders=1,
     )
     approvals = {node: ceremony.approvals(node, manifest) for node in nodes}
     empty = Prepared(manifest, ceremony, approvals, policy, _CAPS, {}, epoch)

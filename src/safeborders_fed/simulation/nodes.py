@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS
 from safeborders_fed.cases.countries import STATES
@@ -102,16 +103,22 @@ def node_names(values: list[str]) -> list[str]:
     return [f"NODE{place}" for place in range(1, len(values) + 1)]
 
 
-def policy(epsilon: float, delta: float, analyses: set[str], participants: int) -> Policy:
+def policy(
+    epsilon: float, delta: float, analyses: set[str], participants: int, *, least_victims: int = 0
+) -> Policy:
     """The policy of a demonstration node: permits what the demonstration asks, and no epsilon beyond it."""
     return Policy(
         analyses=frozenset(analyses),
         columns=frozenset(field.name for field in FIELDS if not field.identifying),
+        purposes=frozenset(ANALYSES[name].made_for for name in analyses),
+        populations=frozenset({"all"}),
         epsilon_per_study=epsilon,
         epsilon_per_year=epsilon,
         epsilon_lifetime=epsilon,
         delta=delta,
         minimum_participants=max(2, participants // 2 + 1),
+        least_victims=least_victims,
+        least_tolerated_colluders=1,
     )
 
 

@@ -32,10 +32,13 @@ Attempt = tuple[str, int, int]
 
 
 class Reason(StrEnum):
-    """Why a node does not contribute. None of them depends on case data."""
+    """Why a node does not contribute. Case data decide none, but for ``policy`` through a noised count."""
 
     NOT_APPROVED = "not-approved"
     POLICY = "policy"
+    """Some term is not permitted there, or a noised, charged count of victims is too small."""
+    CLOSED = "closed"
+    """It takes on studies only within hours of its own, and now is outside them."""
     BUDGET = "budget"
     EXPIRED = "expired"
     MALFORMED = "malformed"

@@ -6,8 +6,9 @@
    it can replay the release.
 
 Guarantees: strict models, canonical bytes. What a node says in here depends on documents that people signed,
-its policy and its budget, never on case data; every word is from a fixed list and of a length that no case
-decides. The parts are received as they are: what they are worth is for ``study.transcript`` to find out.
+its policy, its opening hours and its budget, and on case data only through a noised count that was charged
+and is remembered (``node.population``); every word is from a fixed list and of a length that no case decides.
+The parts are received as they are: what they are worth is for ``study.transcript`` to find out.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Why(StrEnum):
     OTHER = "other"
     # What the service finds.
     POLICY = "policy"
+    CLOSED = "closed"
     BUDGET = "budget"
     EXPIRED = "expired"
     ROSTER = "roster"

@@ -10,6 +10,7 @@ from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
+from safeborders_fed.node.population_counts import NoisedCount
 from safeborders_fed.node.settings import NodeSettings, create_node
 from safeborders_fed.study.handshake import Head
 
@@ -22,6 +23,10 @@ epsilon_per_year = 2.0
 epsilon_lifetime = 3.0
 delta = 1e-6
 minimum_participants = 2
+purposes = ["victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"]
+populations = ["all", "minors"]
+least_victims = 0
+least_tolerated_colluders = 1
 """
 PASSPHRASES = {"Anna": "correct horse battery", "Boris": "staple stable table"}
 
@@ -143,3 +148,19 @@ def test_an_edited_ledger_is_shown_as_such(home: Path, capsys: pytest.CaptureFix
     ledger.close()
     assert run(["node", "ledger", "--home", str(home)]) == ConfigurationError.exit_code
     assert "ledger-altered" in capsys.readouterr().err
+
+
+def test_counts_of_populations_are_listed_with_their_cost_and_without_the_count(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = NodeSettings.load(home).open_ledger()
+    ledger.count_once("study-2", 0.001, NoisedCount("minors", "000001-20260101T000000Z", 25.0, 0.0008, 437))
+    ledger.close()
+    assert run(["node", "ledger", "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert "Counted minors in snapshot 000001-20260101T000000Z" in text
+    assert "rho 0.00080" in text
+    assert "437" not in text
+    assert run(["node", "ledger", "--home", str(home), "--json"]) == 0
+    (count,) = json.loads(capsys.readouterr().out)["counts"]
+    assert (count["population"], count["rho"]) == ("minors", 0.0008)

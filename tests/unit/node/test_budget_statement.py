@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safeborders_fed.errors import ConfigurationError, RefusedError, SafeBordersError
 from safeborders_fed.node import budget_statement, layout
 from safeborders_fed.node.budget_statement import StatedBudget, Statement, made_from, read, state
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.settings import NodeSettings, create_node
 from safeborders_fed.study.handshake import Head
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeborders_fed.errors import ConfigurationError, RefusedError
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.study.handshake import Head
 
 CAPS = Caps(study=1.0, year=2.0, lifetime=3.0)

@@ -35,6 +35,10 @@ epsilon_per_year = 2.0
 epsilon_lifetime = 3.0
 delta = 1e-6
 minimum_participants = 2
+purposes = ["victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"]
+populations = ["all", "minors"]
+least_victims = 0
+least_tolerated_colluders = 1
 """
 MAPPING = """
 schema_version = 1
@@ -273,7 +277,7 @@ C, D, R = ConfigurationError.exit_code, DataError.exit_code, RefusedError.exit_c
         (key_inside, "stray-keys", "warning", 0, "notes.pem"),
         (edit(POLICY, ""), "policy", "failed", C, "no-policy"),
         (edit('["logistic"]', '["logistics"]'), "policy", "failed", C, "no analysis logistics"),
-        (edit('["sex"]', '["sexx"]'), "policy", "failed", C, "no column sexx"),
+        (edit('["sex"]', '["sexx"]'), "settings", "failed", C, "did you mean 'sex'"),
         (edit('["sex"]', '["sex", "case_id"]'), "policy", "failed", C, "identify people"),
         (edit("epsilon_per_year = 2.0", "epsilon_per_year = 0.5"), "policy", "failed", C, "do not grow"),
         (edit("delta = 1e-6", "delta = 1e-5"), "policy", "warning", 0, "delta 1e-05"),

@@ -11,7 +11,8 @@ import pytest
 
 from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.errors import DefectError
-from safeborders_fed.node.ledger import Ledger, Totals
+from safeborders_fed.node.caps import Totals
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.simulation import dry_round as module
 from safeborders_fed.simulation.dry_round import DryRound, dry_round, finding
 from safeborders_fed.study import checkup

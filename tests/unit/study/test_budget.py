@@ -19,7 +19,8 @@ from federation_of import EIGHT, ROOT
 from safeborders_fed.cases.contract import features
 from safeborders_fed.cli import plan_text
 from safeborders_fed.errors import ConfigurationError, RefusedError
-from safeborders_fed.node.ledger import Caps, Ledger
+from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.privacy.accounting import epsilon, rho_for
 from safeborders_fed.study.budget import COUNT, Outlook, Past, costs, drafted, limits, outlook, spread
 from safeborders_fed.study.budget_plan import (
