@@ -59,6 +59,10 @@ class Operation(StrEnum):
     REKEY = "rekey"
     EXPIRY = "expiry"
     RESTORE = "restore"
+    STUDY_STATE = "study-state"
+    ENROL = "enrol"
+    RELEASE = "release"
+    WITHDRAW = "withdraw"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -113,6 +113,33 @@ def approve(
     output.result(content, "\n".join(lines), as_json=as_json)
 
 
+@app.command("withdraw-approval")
+def withdraw_approval(
+    study: Study,
+    home: Home,
+    name: Name,
+    key: Key,
+    manifest_hash: Hash = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take your approval of a study back, before it is taken on. You may approve it again later."""
+    from safeborders_fed.node.deciding import withdraw_approval as taken_back
+
+    _, standing = taken_back(
+        _desk(home),
+        study,
+        manifest_hash=_typed(manifest_hash),
+        name=name,
+        key=_key(key, passphrase_file),
+    )
+    people = ", ".join(standing.approved_by) or "nobody"
+    text = f"{name} has taken the approval of study {study} back. Approved by {people} now; "
+    text += f"{standing.approvals_needed} people must."
+    content = {"study": study, "withdrawn_by": name, "approved_by": list(standing.approved_by)}
+    output.result(content, text, as_json=as_json)
+
+
 @app.command()
 def refuse(
     study: Study,

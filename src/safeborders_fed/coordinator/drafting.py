@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from safeborders_fed.analyses.trends import Trends
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
-from safeborders_fed.coordinator.study_state import Change, StudyState
+from safeborders_fed.coordinator.study_state import StudyState
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.study.draft import Wish
 from safeborders_fed.study.draft import draft as drafted
@@ -55,7 +55,9 @@ def draft(
     Raises:
         RefusedError, ConfigurationError: As ``study.draft.draft``.
         RefusedError: A member's key has expired or is not valid yet.
-        UsageError: ``study-exists``; ``bad-terms``, for a name, purpose or number that no study can have.
+        ConfigurationError: ``no-service-key``, or as ``CoordinatorHome.service_key``.
+        UsageError: ``study-exists``; ``bad-terms``, for a name, purpose or number that no study can have;
+            ``bad-words``.
     """
     today = clock().date()
     roster.roster.require_current(today, wish.participants)
@@ -66,11 +68,8 @@ def draft(
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise _bad_terms("; ".join(f"{_key(entry)}: {entry['msg']}" for entry in mistakes)) from error
-    files = StudyFiles(home, manifest.id)
-    change = Change(state="draft", at=clock().isoformat(), by=by, why=manifest.purpose)
-    files.create(
-        manifest, roster, StudyState(study=manifest.id, manifest_hash=manifest.hash(), changes=(change,))
-    )
+    state = StudyState.drafted(manifest, home.service_key(), at=clock(), by=by)
+    StudyFiles(home, manifest.id).create(manifest, roster, state)
     return manifest
 
 
@@ -115,7 +114,8 @@ def publish(
             )
         if clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {study!r} has expired", "draft it again")
-        state = state.changed("published", at=clock(), by=by, why=f"signed {manifest.hash()}")
+        why = f"signed {manifest.hash()}"
+        state = state.changed("published", home.service_key(), at=clock(), by=by, why=why)
         files.publish(signed(manifest, key))
         files.save(state)
     return manifest
@@ -136,7 +136,7 @@ def withdraw(
     try:
         with files.lock():
             state = files.state()
-            files.save(state.changed("withdrawn", at=clock(), by=by, why=why))
+            files.save(state.changed("withdrawn", home.service_key(), at=clock(), by=by, why=why))
     except RefusedError as error:
         if error.code != "study-busy":
             raise

@@ -36,6 +36,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
 from safeborders_fed import __version__
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import EMPTY, Operation
 from safeborders_fed.audit.chain import Head as AuditHead
 from safeborders_fed.audit.log import Event
@@ -44,7 +45,6 @@ from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node import notices
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Caps, Ledger
 from safeborders_fed.study import canonical

@@ -1,14 +1,15 @@
 """Where studies wait for a node's people: what is offered, what they signed, what may start.
 
 Guarantees: a study may start only if enough enrolled people approved exactly this manifest, none of their
-approvals has expired, and nobody has refused it. Where a study stands is worked out anew each time, from
+approvals has expired or was taken back, and nobody has refused it. What other states think of it permits
+nothing. Where a study stands is worked out anew each time, from
 documents on the disk and the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _WHY = {
     "wrong-roster": Why.ROSTER,
     "wrong-operator": Why.UNKNOWN_OPERATOR,
     "study-changed": Why.CHANGED,
+    "bad-state-changes": Why.HISTORY,
 }
 
 
@@ -72,6 +74,7 @@ class Desk:
         roster_hash: Of the roster accepted here.
         max_victims: Public cap on victims in the case store.
         clock: Gives the time, UTC.
+        accepted: Node to public key, as accepted here: whose reviews are believed.
     """
 
     node: str
@@ -82,12 +85,18 @@ class Desk:
     policy: Policy
     approvers: Collection[Approver]
     clock: Callable[[], datetime]
+    accepted: Mapping[str, str] = field(default_factory=dict)
+
+    def others(self, manifest: Manifest) -> dict[str, str]:
+        """The accepted keys of a study's other participants."""
+        nodes = [node for node in manifest.participants if node != self.node]
+        return {node: self.accepted[node] for node in nodes if node in self.accepted}
 
     def standing(self, manifest: Manifest) -> Standing:
         """Where a study stands.
 
         Raises:
-            PeerError: As ``refusal``.
+            PeerError: As ``refusal``, and as ``NodeStudies.withdrawals``.
         """
         refusal = self.refusal(manifest)
         obstacle = self._obstacle(manifest)
@@ -127,7 +136,7 @@ class Desk:
 
         Raises:
             RefusedError: ``not-approved`` or ``not-enough-approvals``.
-            PeerError: As ``refusal``.
+            PeerError: As ``refusal``, and as ``NodeStudies.withdrawals``.
         """
         refusal = self.refusal(manifest)
         if refusal is not None:
@@ -139,8 +148,14 @@ class Desk:
         return self._require(manifest, self.policy.approvals_needed)
 
     def _require(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+        taken_back = self.studies.withdrawals(manifest.id)
+        standing = [
+            approval
+            for approval in self.studies.approvals(manifest.id)
+            if not any(withdrawal.takes_back(approval) for withdrawal in taken_back)
+        ]
         return require_approvals(
-            self.studies.approvals(manifest.id),
+            standing,
             subject="study",
             subject_hash=manifest.hash(),
             approvers=self.approvers,

@@ -63,7 +63,8 @@ def open_desk(settings: NodeSettings) -> Desk:
     ledger = settings.open_ledger()
     if settings.policy is None:
         raise ConfigurationError("no-policy", "the node has no [policy]", "write it in node.toml")
-    roster = settings.accepted_keys().roster
+    accepted = settings.accepted_keys()
+    roster = accepted.roster
     return Desk(
         settings.country,
         "" if roster is None else roster.hash(),
@@ -73,4 +74,5 @@ def open_desk(settings: NodeSettings) -> Desk:
         policy=settings.policy,
         approvers=settings.approvers(),
         clock=now,
+        accepted=accepted.keys(),
     )

@@ -4,7 +4,10 @@ Layout, in the node's home directory::
 
     studies/ID/published.json     the manifest under the operator's signature
     studies/ID/approvals/KEY.json one person's signed yes; KEY is the beginning of their public key
+    studies/ID/withdrawals/KEY.json one person's signed word that their yes counts no more
     studies/ID/refusal.json       one person's signed no
+    studies/ID/changes.json       what became of it, as the coordinator signed it
+    studies/ID/reviews/XX.json    what another state shares of its decision
     studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
     studies/ID/outcome.json       how the coordinator said it ended
     studies/ID/transcript/        the record of it, in parts
@@ -27,16 +30,22 @@ from typing import Final
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.refusals import StudyRefusal
+from safeborders_fed.node.taking_back import ApprovalWithdrawal
 from safeborders_fed.study import canonical, durable, publication
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
+from safeborders_fed.study.reviews import SharedReview
+from safeborders_fed.study.state_changes import History
 
 LOG: Final = logging.getLogger(__name__)
 DIRECTORY: Final = "studies"
 PUBLISHED: Final = "published.json"
 _APPROVALS: Final = "approvals"
+_WITHDRAWALS: Final = "withdrawals"
 _REFUSAL: Final = "refusal.json"
+_CHANGES: Final = "changes.json"
+_REVIEWS: Final = "reviews"
 _KEYS: Final = "keys.json"
-_LONGEST_DOCUMENT: Final = 2**20
+_LONGEST_DOCUMENT: Final = 2**23
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class NodeStudies:
 
     def __init__(self, home: Path, operators: tuple[str, ...]) -> None:
         self._directory = Path(home) / DIRECTORY
-        self._operators = operators
+        self.operators = operators
 
     def directory(self, study: str) -> Path:
         """Where a study's files are.
@@ -78,6 +87,14 @@ class NodeStudies:
         """All studies that were offered, by name."""
         return tuple(sorted(path.parent.name for path in self._directory.glob(f"*/{PUBLISHED}")))
 
+    def verified(self, data: bytes) -> Manifest:
+        """The manifest of a published study that is kept, or could be. Raises as ``keep``, writes nothing."""
+        manifest = publication.receive_from(data, self.operators)
+        path = self.directory(manifest.id) / PUBLISHED
+        if path.exists() and publication.unverified(_read(path))[0] != manifest.hash():
+            raise changed(manifest.id)
+        return manifest
+
     def keep(self, data: bytes) -> Manifest:
         """Keeps a published study; the same manifest again changes nothing.
 
@@ -87,15 +104,10 @@ class NodeStudies:
             RefusedError: ``study-changed``, when another manifest of this id was kept before; or from
                 ``Manifest.check``.
         """
-        manifest = publication.receive_from(data, self._operators)
+        manifest = self.verified(data)
         path = self.directory(manifest.id) / PUBLISHED
-        if path.exists():
-            known = publication.unverified(_read(path))[0]
-            if known != manifest.hash():
-                raise changed(manifest.id)
-            if self._verifies(manifest.id):
-                return manifest
-        write(path, data)
+        if not path.exists() or not self._verifies(manifest.id):
+            write(path, data)
         return manifest
 
     def _verifies(self, study: str) -> bool:
@@ -113,7 +125,7 @@ class NodeStudies:
             UsageError: ``unknown-study``.
             PeerError, ConfigurationError, RefusedError: As ``keep``.
         """
-        manifest = publication.receive_from(self._published(study), self._operators)
+        manifest = self.verified(self._published(study))
         if manifest.id != study:
             raise ConfigurationError(
                 "study-misplaced",
@@ -187,6 +199,61 @@ class NodeStudies:
         write(path, refusal.to_bytes())
         return path
 
+    def withdrawals(self, study: str) -> tuple[ApprovalWithdrawal, ...]:
+        """The approvals that people have taken back.
+
+        Raises:
+            PeerError: ``not-canonical`` or ``bad-withdrawal``.
+        """
+        paths = sorted((self.directory(study) / _WITHDRAWALS).glob("*.json"))
+        return tuple(ApprovalWithdrawal.from_bytes(_read(path)) for path in paths)
+
+    def add_withdrawal(self, withdrawal: ApprovalWithdrawal) -> Path:
+        """Keeps that a person takes their approval back, in place of an earlier time.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        name = f"{withdrawal.approver[:16]}.json"
+        path = self.directory(withdrawal.study) / _WITHDRAWALS / name
+        write(path, withdrawal.to_bytes())
+        return path
+
+    def history(self, study: str) -> History | None:
+        """What became of a study, as it was told last; None if nothing was told.
+
+        Raises:
+            ConfigurationError: ``record-damaged``.
+        """
+        path = self.directory(study) / _CHANGES
+        try:
+            return History.from_bytes(_read(path)) if path.exists() else None
+        except PeerError as error:
+            raise _damaged(path) from error
+
+    def keep_history(self, study: str, history: History) -> None:
+        """Keeps what became of a study. Raises ConfigurationError ``node-unwritable``."""
+        write(self.directory(study) / _CHANGES, history.to_bytes())
+
+    def reviews(self, study: str) -> dict[str, SharedReview]:
+        """What other states share, by node, as it was when it came; whether it holds now is not checked.
+
+        Raises:
+            ConfigurationError: ``record-damaged``.
+        """
+        found = {}
+        for path in sorted((self.directory(study) / _REVIEWS).glob("*.json")):
+            try:
+                review = SharedReview.from_bytes(_read(path))
+            except PeerError as error:
+                raise _damaged(path) from error
+            found[review.node] = review
+        return found
+
+    def keep_review(self, review: SharedReview) -> None:
+        """Keeps what a state shares. Raises ConfigurationError ``node-unwritable``."""
+        write(self.directory(review.study) / _REVIEWS / f"{review.node}.json", review.to_bytes())
+
     def keep_keys(self, study: str, keys: Mapping[str, str]) -> None:
         """Keeps the nodes' keys as accepted when the study was taken on: a replay checks against these.
 
@@ -256,6 +323,10 @@ def _read(path: Path) -> bytes:
     if len(data) > _LONGEST_DOCUMENT:
         raise PeerError("document-too-long", f"{path} is too long for what it should be", "remove it")
     return data
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError("record-damaged", f"{path} is damaged", "restore it from backup")
 
 
 def _unknown(study: str, directory: Path) -> UsageError:

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.audit import notices
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
-from safeborders_fed.node import notices
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.participant import Participant
