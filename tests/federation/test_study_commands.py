@@ -223,10 +223,12 @@ def test_from_draft_to_verified_release_by_commands_alone(scene: Scene) -> None:
     assert scene.node("BE", "verify", "tables-2026", "--json") == 0
     assert scene.content()["rounds"] == 1
     log = (scene.directory / "BE" / "audit.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line)["operation"] for line in log.splitlines()][-3:] == [
+    assert [json.loads(line)["operation"] for line in log.splitlines()][-5:] == [
         "approve",
         "contribute",
         "study-end",
+        "study-state",  # it is running
+        "study-state",  # it is finished
     ]
     assert scene.coordinator("list", "--json") == 0
     (row,) = scene.content()["studies"]

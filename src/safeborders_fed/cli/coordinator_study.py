@@ -182,10 +182,15 @@ def list_studies(home: Home, as_json: Json = False) -> None:
     """List all studies and how far each is."""
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.study_files import studies
+    from safeborders_fed.errors import ConfigurationError
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for files in studies(CoordinatorHome.load(home)):
-        state = files.state()
+        try:
+            state = files.state()
+        except ConfigurationError as error:  # the others are listed all the same
+            rows.append({"study": files.study, "state": error.code, "approved": [], "since": ""})
+            continue
         approved = [
             node for node, word in state.nodes.items() if word.status in {"approved", "taken-on", "ended"}
         ]
@@ -209,6 +214,7 @@ def show(study: Study, home: Home, as_json: Json = False) -> None:
     """Show a study: terms, costs, where each state stands, and all changes."""
     from safeborders_fed.coordinator.drafting import expected_errors
     from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.study.reviews import in_words
 
     files = _require_state(CoordinatorHome.load(home), study, None)
     state, manifest = files.state(), files.manifest()
@@ -224,6 +230,8 @@ def show(study: Study, home: Home, as_json: Json = False) -> None:
         f"  {node}: {word.status}{f' ({word.reason})' if word.reason else ''}, {word.at[:19]}"
         for node, word in state.nodes.items()
     ]
+    said = in_words(state.reviews)
+    lines += [f"Shared reviews: {said}"] if said else []
     lines += [f"  {node}: {word.advice}" for node, word in state.nodes.items() if word.advice]
     lines += [f"{change.at[:19]} {change.state} by {change.by}: {change.why}" for change in state.changes]
     if state.error is not None:

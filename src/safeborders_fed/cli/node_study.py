@@ -13,7 +13,6 @@ import typer
 
 from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
-from safeborders_fed.cli.study_text import terms
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,6 +34,7 @@ Hash = Annotated[
 @app.command("list")
 def list_studies(home: Home, as_json: Json = False) -> None:
     """List the studies that this node was offered, and where each stands."""
+    from safeborders_fed.node.showing import others_say
     from safeborders_fed.node.studies import Unreadable
 
     desk = _desk(home)
@@ -53,22 +53,32 @@ def list_studies(home: Home, as_json: Json = False) -> None:
                 "approved": approved,
                 "analysis": entry.analysis,
                 "expires": entry.expires.isoformat(),
+                "others": others_say(desk, entry),
             }
         )
-    names = ("study", "status", "reason", "approved", "analysis", "expires")
+    names = ("study", "status", "reason", "approved", "analysis", "expires", "others")
     table = output.table(names, [[row.get(name, "") for name in names] for row in rows])
     output.result({"studies": rows}, table if rows else "No study was offered yet.", as_json=as_json)
 
 
 @app.command()
 def show(study: Study, home: Home, as_json: Json = False) -> None:
-    """Show a study in plain words: what is asked, what it costs here, what is left, what to approve."""
-    from safeborders_fed.node.deciding import described
+    """Show a study in plain words: what is asked, of whom, what it costs here, what differs, what to approve.
 
-    desk = _desk(home)
+    The number of victims is shown to who may read the key of the case store, and that look is logged.
+    """
+    import getpass
+
+    from safeborders_fed.cli.study_show_text import text_of
+    from safeborders_fed.node.desks import open_desk
+    from safeborders_fed.node.settings import NodeSettings
+    from safeborders_fed.node.showing import shown
+
+    settings = NodeSettings.load(home)
+    desk = open_desk(settings)
     manifest = desk.studies.manifest(study)
-    content = described(desk, manifest)
-    output.result(content, f"{terms(manifest)}\n\n{_standing(content)}", as_json=as_json)
+    content = shown(settings, desk, manifest, by=getpass.getuser())
+    output.result(content, text_of(manifest, content), as_json=as_json)
 
 
 @app.command()
@@ -206,24 +216,6 @@ def verify(study: Study, home: Home, as_json: Json = False) -> None:
         "Not checked: whether other states computed their own sums truthfully. Masks hide single sums.",
     ]
     output.result(asdict(found), "\n".join(lines), as_json=as_json)
-
-
-def _standing(content: dict[str, Any]) -> str:
-    people = ", ".join(content["approved_by"]) or "nobody"
-    lines = {
-        "Status": content["status"] + (f" ({content['reason']})" if content["reason"] else ""),
-        "Approved by": f"{people}; {content['approvals_needed']} people must",
-        "Costs here": f"epsilon {content['epsilon']:.3g} at delta {content['delta']:g}, "
-        f"rho {content['rho']:.4g}",
-        "Left after": f"epsilon {content['epsilon_left_year']:.3g} this year, "
-        f"{content['epsilon_left_lifetime']:.3g} for the lifetime",
-    }
-    if content["refused_by"] is not None:
-        lines["Refused by"] = content["refused_by"]
-    if content["obstacle"] is not None:
-        lines["In the way"] = content["obstacle"]
-    lines["To approve"] = f"safeborders node study approve {content['study']} --hash {content['hash']}"
-    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
 
 
 def _desk(home: Path) -> Desk:

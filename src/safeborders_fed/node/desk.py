@@ -100,7 +100,7 @@ class Desk:
         """
         refusal = self.refusal(manifest)
         obstacle = self._obstacle(manifest)
-        counted = self._counted(manifest, needed=1)
+        counted = self.counted(manifest)
         here = Standing(
             Status.PENDING,
             Why.NONE if obstacle is None else why(obstacle),
@@ -163,9 +163,10 @@ class Desk:
             now=self.clock(),
         )
 
-    def _counted(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+    def counted(self, manifest: Manifest) -> tuple[Approval, ...]:
+        """The approvals that count now, be they enough or not. Raises PeerError as ``standing``."""
         try:
-            return self._require(manifest, needed)
+            return self._require(manifest, 1)
         except RefusedError:
             return ()
 
