@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from safeborders_fed.node.studies import NodeStudies
     from safeborders_fed.study.manifest import Manifest
 
+OF_A_MANIFEST: Final = frozenset({"bad-manifest", "bad-parameters"})
+"""Configuration errors that an operator's document makes, and not this node."""
 _WHY = {
     "policy": Why.POLICY,
     "budget-exhausted": Why.BUDGET,
@@ -40,7 +42,7 @@ def why(error: SafeBordersError) -> Why:
     """What the other side is told of an error: a word of a fixed list."""
     found = _WHY.get(error.code)
     if found is None:
-        is_theirs = isinstance(error, PeerError | RefusedError) or error.code == "bad-manifest"
+        is_theirs = isinstance(error, PeerError | RefusedError | UsageError) or error.code in OF_A_MANIFEST
         found = Why.MALFORMED if is_theirs else Why.UNAVAILABLE
     return found
 

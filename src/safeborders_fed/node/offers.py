@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, RefusedError, SafeBordersError
 from safeborders_fed.node import told
-from safeborders_fed.node.desk import Desk, Standing, why
+from safeborders_fed.node.desk import OF_A_MANIFEST, Desk, Standing, why
 from safeborders_fed.node.records import Record
 from safeborders_fed.study import canonical
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered, Status, Why
@@ -63,7 +63,7 @@ class Offers:
             manifest = self._kept(offer)
             standing = self.desk.standing(manifest)
         except SafeBordersError as error:
-            if isinstance(error, ConfigurationError) and error.code != "bad-manifest":
+            if isinstance(error, ConfigurationError) and error.code not in OF_A_MANIFEST:
                 raise
             return Offered(
                 study=offer.study,
