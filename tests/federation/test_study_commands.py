@@ -616,9 +616,11 @@ def test_people_take_an_approval_back_by_command_until_the_study_runs(scene: Sce
 
 def test_shared_reviews_are_shown_on_both_sides_and_count_for_nothing(scene: Scene) -> None:
     for country in ("FI", "GR"):
-        offers = scene.nodes[country]._offers
-        assert offers is not None
-        offers._sharing = scene.nodes[country]._identity.signing_key
+        scene.nodes[country]._ledger.close()
+        scene.nodes[country]._audit_log.close()
+        path = scene.directory / country / "node.toml"
+        path.write_text("share_reviews = true\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+        scene.nodes[country] = NodeSettings.load(scene.directory / country).open_participant()
     assert scene.draft() == 0
     assert scene.publish() == 0
     for name in ("Anna", "Boris"):

@@ -43,7 +43,9 @@ def draft(
         str | None,
         typer.Option(help="What the purpose comes under (default: what the analysis is made for)."),
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Who drafts it (default: your user name).")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Who drafts it, for the states too (default: your user name).")
+    ] = None,
     delta: Annotated[float, typer.Option(help="The delta at which epsilon is meant.")] = 1e-6,
     retries: Annotated[int, typer.Option(min=0, help="Attempts paid for beyond one a round.")] = 2,
     tick: Annotated[float, typer.Option(min=0.0, help="Seconds: answers leave at multiples of it.")] = 2.0,
@@ -159,9 +161,10 @@ def watch(study: Study, home: Home, as_json: Json = False) -> None:
 def withdraw(
     study: Study,
     home: Home,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the study.")],
+    reason: Annotated[str, typer.Option(help="Why; the states read it.")],
     by: Annotated[
-        str | None, typer.Option("--by", help="Who withdraws it (default: your user name).")
+        str | None,
+        typer.Option("--by", help="Who withdraws it, for the states too (default: your user name)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -26,6 +26,7 @@ from safeborders_fed.study.draft import draft as drafted
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.publication import publish as signed
 from safeborders_fed.study.roster import SignedRoster
+from safeborders_fed.study.state_changes import LONGEST_NAME
 
 _MARGIN: Final = 1.96
 """Standard deviations within which a normal error lies with 95%."""
@@ -127,11 +128,13 @@ def withdraw(
     """Withdraws a study; whether it is withdrawn already, or will be after the round that runs.
 
     Raises:
-        UsageError: ``reason-missing`` or ``unknown-study``.
+        UsageError: ``reason-missing``, ``bad-words`` or ``unknown-study``.
         RefusedError: ``wrong-state``, when it has ended.
     """
     if not why.strip():
         raise UsageError("reason-missing", "a study is withdrawn for a reason", "give it with --reason")
+    if not 0 < len(by) <= LONGEST_NAME:
+        raise UsageError("bad-words", "a study is withdrawn by a person", "give their name with --by")
     files = StudyFiles(home, study)
     try:
         with files.lock():

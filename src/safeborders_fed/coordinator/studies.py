@@ -206,7 +206,8 @@ class _Conductor:
             return
         problem = Problem.of(error)
         if self._is_final(error):
-            self._end("failed", by=_SERVICE, why=f"{error.code}: {error.cause}", error=problem)
+            # The code alone: the states read it, and the cause tells what each of them did.
+            self._end("failed", by=_SERVICE, why=error.code, error=problem)
         elif self._state.state == "running" and not self._history.attempts():
             why = f"nothing was asked of the nodes: {error.code}"
             self._end("published", by=_SERVICE, why=why, error=problem)
@@ -238,10 +239,10 @@ class _Conductor:
         self._progress.ended(self._state)
 
     def _end(self, name: StateName, *, by: str, why: str, error: Problem | None) -> None:
-        """Ends the study, or this run; without the key that signs it, the run alone, to be resumed."""
+        """Ends the study, or this run; if that cannot be signed, the run alone, to be resumed."""
         try:
             self._enter(name, by=by, why=why)
-        except ConfigurationError as unsigned:
+        except SafeBordersError as unsigned:
             error = Problem.of(unsigned)
         self._save(error=error)
 

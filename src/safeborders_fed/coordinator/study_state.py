@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
-from safeborders_fed.errors import SafeBordersError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.study.manifest import Identifier
 from safeborders_fed.study.reviews import SharedReview
 from safeborders_fed.study.roster import Digest
@@ -123,7 +123,17 @@ class StudyState(BaseModel):
         return self.model_copy(update={"changes": (*self.changes, change)})
 
     def history(self, certificates: Sequence[ServiceKey]) -> History:
-        """What nodes are given: all changes, and the certificates of the keys that signed them."""
+        """What nodes are given: all changes, and the certificates of the keys that signed them.
+
+        Raises:
+            ConfigurationError: ``no-certificate``.
+        """
         signers = {change.key for change in self.changes}
         keys = tuple(entry for entry in certificates if entry.public in signers)
+        if not signers <= {entry.public for entry in keys}:
+            raise ConfigurationError(
+                "no-certificate",
+                f"no operator vouches for a key that signed what became of study {self.study!r}",
+                "restore service-keys.json from backup, or run `safeborders coordinator service-key`",
+            )
         return History(keys=keys, changes=self.changes)

@@ -19,7 +19,6 @@ from safeborders_fed.node.records import Record
 from safeborders_fed.study import canonical
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered, Status, Why
 from safeborders_fed.study.reviews import Decision, SharedReview, share
-from safeborders_fed.study.state_changes import bad_changes
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -132,9 +131,7 @@ class Offers:
             raise RefusedError(
                 "not-approved", f"study {manifest.id!r} is another one here", "compare the manifests"
             )
-        told.require_history(self.desk.studies, self._audit_log, manifest, message.history)
-        if message.history.state != message.outcome:
-            raise bad_changes(f"it is {message.history.state}, and not {message.outcome}")
+        told.require_history(self.desk.studies, self._audit_log, manifest, message.history, message.outcome)
         held = self.desk.ledger.reservation(manifest.id)
         if held is not None and held.ended is None:
             self._end(manifest.id)  # first: a full disk must not keep its reservation

@@ -30,8 +30,17 @@ if TYPE_CHECKING:
 _COORDINATOR: Final = "coordinator"
 
 
-def require_history(studies: NodeStudies, log: AuditLog, manifest: Manifest, history: History) -> None:
+def require_history(
+    studies: NodeStudies, log: AuditLog, manifest: Manifest, history: History, ending: str | None = None
+) -> None:
     """Requires that what became of a study, as told, holds and continues what was told before.
+
+    Args:
+        studies: Those of the node.
+        log: Its audit log.
+        manifest: The study.
+        history: What is told.
+        ending: How the study is said to have ended, which the last change must say too; None if it has not.
 
     Raises:
         PeerError: ``bad-state-changes``; the audit log says so.
@@ -42,9 +51,11 @@ def require_history(studies: NodeStudies, log: AuditLog, manifest: Manifest, his
         history.check(manifest.id, digest, studies.operators)
         if not history.continues(studies.history(manifest.id)):
             raise bad_changes("it does not continue what the coordinator said before")
+        if ending is not None and history.state != ending:
+            raise bad_changes(f"it is {history.state}, and not {ending}")
     except PeerError as error:
         log.append_if_new(
-            f"history/{manifest.id}/{canonical.sha256(history.to_bytes())}",
+            f"history/{manifest.id}/{canonical.sha256(history.to_bytes())}/{ending}",
             Operation.REFUSE_REQUEST,
             who=_COORDINATOR,
             why=error.cause,

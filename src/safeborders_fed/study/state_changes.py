@@ -51,7 +51,8 @@ FIRST_PREVIOUS: Final = "0" * 64
 MOST_CHANGES: Final = 1000
 _MOST_KEYS: Final = 64
 _LONGEST_WHY: Final = 2000
-_Who = Annotated[str, Limit(min_length=1, max_length=200)]
+LONGEST_NAME: Final = 200
+_Who = Annotated[str, Limit(min_length=1, max_length=LONGEST_NAME)]
 _Time = Annotated[str, Limit(pattern=r"^[0-9T:.+-]{19,40}$")]
 
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from enrolment_samples import NOW, Site
-from federation_of import study
+from federation_of import CEREMONY, EIGHT, study
 from model_samples import Operators
 from safeborders_fed.audit.chain import verify
 from safeborders_fed.audit.log import AuditLog
-from safeborders_fed.coordinator import enrolment, models, pki, recording
+from safeborders_fed.coordinator import drafting, enrolment, models, pki, recording
 from safeborders_fed.coordinator.founding import give_service_key
 from safeborders_fed.coordinator.home import CoordinatorHome, add_operator, create_home
 from safeborders_fed.coordinator.service_key import beside, certificates
 from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.coordinator.study_state import StudyState
-from safeborders_fed.errors import ConfigurationError, RefusedError
+from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.study import durable
 from safeborders_fed.study.key_files import load_certificate_key, load_key
@@ -320,3 +320,59 @@ def test_a_run_that_loses_the_key_under_way_can_be_resumed_to_a_signed_end(tmp_p
     life.files().told(life.files().state()).check(
         "study-1", state.manifest_hash, [life.home.operators[0].public]
     )
+
+
+def test_a_study_is_offered_to_nobody_while_no_operator_vouches_for_what_signed_it(tmp_path: Path) -> None:
+    life = Life.begin(tmp_path)
+    life.ready()
+    calls = life.calls
+    (life.home.path / "service-keys.json").unlink()
+    with pytest.raises(ConfigurationError) as error:
+        life.offer()
+    assert error.value.code == "no-certificate"
+    life.conduct()
+    assert (life.calls, life.files().state().state) == (calls, "published")
+    give_service_key(life.home, None, by=OPERATOR, operator=load_key(life.key_file), now=DAY)
+    life.conduct()
+    assert life.files().state().state == "finished"
+
+
+def test_states_are_told_that_a_study_failed_and_not_what_each_of_them_did(tmp_path: Path) -> None:
+    life = Life.begin(tmp_path)
+    life.ready()
+
+    def before(call: int) -> None:
+        life.silent |= set(EIGHT[:5]) if call > 6 else set()
+
+    life.before = before
+    life.conduct()
+    state = life.files().state()
+    assert state.error is not None
+    assert state.state == "failed"
+    assert state.changes[-1].why == state.error.code == "too-few-nodes"
+    assert EIGHT[0] in state.error.cause
+
+
+@pytest.mark.parametrize("by", ["", "x" * 201])
+def test_a_study_is_withdrawn_by_somebody_who_has_a_name(tmp_path: Path, by: str) -> None:
+    life = Life.begin(tmp_path)
+    life.draft()
+    with pytest.raises(UsageError) as error:
+        drafting.withdraw(life.home, "study-1", by=by, why="a test")
+    assert error.value.code == "bad-words"
+
+
+def test_a_forged_review_is_not_passed_on_and_is_logged(tmp_path: Path) -> None:
+    life = Life.begin(tmp_path)
+    manifest = life.ready()
+    for node, signer in (("FI", "FI"), ("GR", "BE")):
+        offers = life.nodes[node]._offers
+        assert offers is not None
+        offers._sharing = CEREMONY.identities[signer].signing_key
+    life.offer()
+    assert set(life.files().state().reviews) == {"FI"}
+    (entry,) = [row for row in entries(life.home) if row["operation"] == "refuse-request"]
+    assert (entry["who"], "not signed by GR" in entry["why"]) == ("GR", True)
+    life.offer()
+    assert set(life.studies("BE").reviews(manifest.id)) == {"FI"}
+    assert life.studies("FI").reviews(manifest.id) == {}

@@ -187,6 +187,7 @@ def test_nobody_ends_a_study_without_a_signed_change_that_says_so(node: Node, hi
     taken_on(node)
     assert node.ask(ended(history=history)) == Refusal("BE", Reason.MALFORMED)
     assert node.running._ledger.totals().reserved > 0
+    assert len(node.entries("refuse-request")) == 1
     assert node.desk.standing(MANIFEST).status == Status.TAKEN_ON
     assert isinstance(node.ask(ended()), Kept)
     assert node.running._ledger.totals().reserved == 0
