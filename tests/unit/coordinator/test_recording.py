@@ -248,9 +248,12 @@ def test_if_the_service_key_is_lost_the_log_is_moved_aside_and_the_next_begins_w
     assert verify(home.path / "audit.jsonl", [made.service_keys[-1].public]).entries == len(logged)
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_a_log_that_was_altered_is_not_moved_aside_as_if_a_key_had_been_lost(
-    home: CoordinatorHome, tmp_path: Path
+    home: CoordinatorHome, tmp_path: Path, *, lost: bool
 ) -> None:
+    if lost:
+        beside(home.path).unlink()
     path = home.path / "audit.jsonl"
     path.write_bytes(path.read_bytes().replace(b"the coordinator was made", b"the coordinator was MADE"))
     with pytest.raises(ConfigurationError) as error:

@@ -17,6 +17,7 @@ from safeborders_fed.node.deciding import approve_study, refuse_study, withdraw_
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.showing import others_say
 from safeborders_fed.node.studies import NodeStudies
+from safeborders_fed.node.taking_back import ApprovalWithdrawal
 from safeborders_fed.study.handshake import Join, Joined
 from safeborders_fed.study.messages import Message, Reason, Refusal, decode
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered, Status, Why
@@ -324,6 +325,24 @@ def test_a_withdrawal_by_a_clock_that_went_back_counts_all_the_same(node: Node) 
     node.time -= timedelta(minutes=4)
     node.decide(withdraw_approval, 1)
     assert node.desk.standing(MANIFEST).status == Status.PENDING
+
+
+def test_who_takes_back_while_the_service_takes_the_study_on_is_told_that_it_runs(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.offered()
+    node.approve(0)
+    node.approve(1)
+    write = NodeStudies.add_withdrawal
+
+    def meanwhile(studies: NodeStudies, withdrawal: ApprovalWithdrawal) -> Path:
+        assert isinstance(node.join(), Joined)
+        return write(studies, withdrawal)
+
+    monkeypatch.setattr(NodeStudies, "add_withdrawal", meanwhile)
+    with pytest.raises(RefusedError) as error:
+        node.decide(withdraw_approval, 0)
+    assert error.value.code == "study-running"
 
 
 def test_nobody_takes_back_what_another_person_approved(node: Node) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from federation_of import LONG_AGO, SMALL, study
 from safeborders_fed.errors import PeerError
+from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.offering import HUMAN_REASONS, Why
 from safeborders_fed.study.reviews import Decision, SharedReview, in_words, share
 
@@ -16,12 +17,18 @@ NOW = LONG_AGO + timedelta(days=1)
 
 
 def review(
-    node: str = "FI", status: Decision = "approved", reason: Why = Why.NONE, days: float = 0, by: str = ""
+    node: str = "FI",
+    status: Decision = "approved",
+    reason: Why = Why.NONE,
+    *,
+    days: float = 0,
+    by: str = "",
+    of: Manifest = MANIFEST,
 ) -> SharedReview:
     return share(
         SMALL.identities[by or node].signing_key,
-        study=MANIFEST.id,
-        manifest_hash=MANIFEST.hash(),
+        study=of.id,
+        manifest_hash=of.hash(),
         node=node,
         status=status,
         reason=reason,
@@ -47,8 +54,9 @@ WRONG: dict[str, Callable[[], SharedReview]] = {
     "the status is another": lambda: review().model_copy(update={"status": "withdrawn"}),
     "the time is another": lambda: review().model_copy(update={"at": NOW}),
     "the state is another": lambda: review("FI").model_copy(update={"node": "GR"}),
-    "of another study": lambda: review().model_copy(update={"study": "study-2"}),
-    "of another manifest": lambda: review().model_copy(update={"manifest_hash": "0" * 64}),
+    "relabelled": lambda: review(of=study(id="study-2")).model_copy(update={"study": "study-1"}),
+    "of another study": lambda: review(of=study(id="study-2")),
+    "of another manifest": lambda: review(of=study(purpose="another")),
     "by a state that takes no part": lambda: review("FI").model_copy(update={"node": "SE"}),
     "dated in the future": lambda: review(days=2),
     "a refusal without a reason": lambda: review(status="refused"),
