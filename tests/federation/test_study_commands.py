@@ -676,3 +676,18 @@ def test_one_study_that_is_damaged_does_not_hide_the_others(scene: Scene) -> Non
     path.write_bytes(b"{}")
     assert scene.coordinator("list", "--json") == 0
     assert [row["state"] for row in scene.content()["studies"]] == ["study-damaged", "draft"]
+
+
+def test_a_study_with_a_damaged_file_does_not_hide_the_others_at_a_node(scene: Scene) -> None:
+    for study in ("tables-2026", "tables-2027"):
+        scene.draft(study)
+        scene.publish(study)
+    path = scene.directory / "BE" / "studies" / "tables-2026" / "reviews" / "FI.json"
+    path.parent.mkdir()
+    path.write_bytes(b"{}")
+    assert scene.node("BE", "list", "--json") == 0
+    rows = scene.content()["studies"]
+    assert [(row["status"], row["reason"]) for row in rows] == [
+        ("unreadable", "record-damaged"),
+        ("pending", ""),
+    ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from safeborders_fed.node.desk import Desk
+    from safeborders_fed.node.studies import Unreadable
+    from safeborders_fed.study.manifest import Manifest
 
 app = typer.Typer(help="Look at studies and decide on them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,31 +36,37 @@ Hash = Annotated[
 @app.command("list")
 def list_studies(home: Home, as_json: Json = False) -> None:
     """List the studies that this node was offered, and where each stands."""
-    from safeborders_fed.node.showing import others_say
-    from safeborders_fed.node.studies import Unreadable
+    from safeborders_fed.errors import SafeBordersError
 
     desk = _desk(home)
     rows: list[dict[str, Any]] = []
     for entry in desk.studies.listed():
-        if isinstance(entry, Unreadable):
-            rows.append({"study": entry.id, "status": "unreadable", "reason": entry.error.code})
-            continue
-        standing = desk.standing(entry)
-        approved = f"{len(standing.approved_by)} of {standing.approvals_needed}"
-        rows.append(
-            {
-                "study": entry.id,
-                "status": standing.status.value,
-                "reason": standing.reason.value,
-                "approved": approved,
-                "analysis": entry.analysis,
-                "expires": entry.expires.isoformat(),
-                "others": others_say(desk, entry),
-            }
-        )
+        try:
+            rows.append(_row(desk, entry))
+        except SafeBordersError as error:  # the others are listed all the same
+            rows.append({"study": entry.id, "status": "unreadable", "reason": error.code})
     names = ("study", "status", "reason", "approved", "analysis", "expires", "others")
     table = output.table(names, [[row.get(name, "") for name in names] for row in rows])
     output.result({"studies": rows}, table if rows else "No study was offered yet.", as_json=as_json)
+
+
+def _row(desk: Desk, entry: Manifest | Unreadable) -> dict[str, Any]:
+    """Where one study stands. Raises why it cannot be told."""
+    from safeborders_fed.node.showing import others_say
+    from safeborders_fed.node.studies import Unreadable
+
+    if isinstance(entry, Unreadable):
+        raise entry.error
+    standing = desk.standing(entry)
+    return {
+        "study": entry.id,
+        "status": standing.status.value,
+        "reason": standing.reason.value,
+        "approved": f"{len(standing.approved_by)} of {standing.approvals_needed}",
+        "analysis": entry.analysis,
+        "expires": entry.expires.isoformat(),
+        "others": others_say(desk, entry),
+    }
 
 
 @app.command()
