@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.contract import FIELDS, Kind
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
+from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.door import Noise
 from safeborders_fed.node.journal import now
@@ -26,6 +28,7 @@ from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.draft import Wish, draft
 from safeborders_fed.study.manifest import Manifest
+from safeborders_fed.study.state_changes import History, ServiceKey, StateName, first_change, next_change
 from safeborders_fed.transport.in_process import run_in_process
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +57,9 @@ PUBLIC_KEYS = CEREMONY.roster.keys()
 SIGNING_KEYS = {node: CEREMONY.identities[node].signing_key for node in EIGHT}
 EXPIRES = datetime.now(UTC).date() + timedelta(days=30)
 MAX_VICTIMS = 10_000
+SERVICE_KEY = Ed25519PrivateKey.generate()
+"""The coordinator's service key, for which the operator of each federation vouches."""
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def analysis_table(rows: int, seed: int, *, records_per_victim: int = 1) -> pa.Table:
@@ -80,6 +86,25 @@ def analysis_table(rows: int, seed: int, *, records_per_victim: int = 1) -> pa.T
             everything = np.uint32(2 ** len(field.codes) - 1)
             columns[f"{field.name}_known"] = pa.array(np.where(known, everything, 0).astype(np.uint32))
     return pa.table(columns)
+
+
+def history_of(
+    manifest: Manifest,
+    *states: StateName,
+    operator: Ed25519PrivateKey | None = None,
+    key: Ed25519PrivateKey = SERVICE_KEY,
+) -> History:
+    """What the coordinator signs of a study that was drafted, published, and whatever follows.
+
+    The same states give the same changes, so that a longer history continues a shorter one.
+    """
+    vouching = SMALL.operator if operator is None else operator
+    words = {"at": LONG_AGO, "by": "Ana Ruiz", "why": "a test"}
+    changes = [first_change(key, study=manifest.id, manifest_hash=manifest.hash(), **words)]  # type: ignore[arg-type]
+    for state in ("published", *states):
+        changes.append(next_change(key, changes[-1], state, **words))  # type: ignore[arg-type]
+    certificate = ServiceKey.certify(public_hex(key), by="Ana Ruiz", operator=vouching, at=LONG_AGO)
+    return History(keys=(certificate,), changes=tuple(changes))
 
 
 @dataclass
@@ -116,6 +141,7 @@ def participant(
     noise: Noise = discrete_gaussian,
     ceremony: Ceremony = SMALL,
     studies: NodeStudies | None = None,
+    share_reviews: bool = False,
     clock: Callable[[], datetime] = now,
 ) -> Participant:
     ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps(), clock)
@@ -128,6 +154,7 @@ def participant(
         audit_log=AuditLog(directory / f"{node}.audit.jsonl", ceremony.identities[node].signing_key, node),
         noise=noise,
         studies=studies,
+        share_reviews=share_reviews,
         clock=clock,
     )
 

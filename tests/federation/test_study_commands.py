@@ -242,10 +242,12 @@ def test_from_draft_to_verified_release_by_commands_alone(scene: Scene) -> None:
     assert scene.node("BE", "verify", "tables-2026", "--json") == 0
     assert scene.content()["rounds"] == 1
     log = (scene.directory / "BE" / "audit.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line)["operation"] for line in log.splitlines()][-3:] == [
+    assert [json.loads(line)["operation"] for line in log.splitlines()][-5:] == [
         "approve",
         "contribute",
         "study-end",
+        "study-state",  # it is running
+        "study-state",  # it is finished
     ]
     assert scene.coordinator("list", "--json") == 0
     (row,) = scene.content()["studies"]
@@ -510,3 +512,201 @@ def test_what_would_keep_it_from_starting_is_said_to_who_approves(scene: Scene) 
     assert "In the way:" in scene.text()
     assert scene.approve("BE", "Anna") == 0
     assert "As things stand it will not start: study 'tables-2026' costs rho" in scene.text()
+
+
+def service_stopped(scene: Scene, country: str) -> Path:
+    """A node whose service does not run, so that commands log by themselves."""
+    scene.nodes[country]._audit_log.close()
+    return scene.directory / country
+
+
+def logged(home: Path, operation: str) -> list[dict[str, Any]]:
+    lines = (home / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["operation"] == operation]
+
+
+def test_a_study_is_shown_with_all_that_people_decide_by(scene: Scene) -> None:
+    scene.approved_by_all()
+    assert scene.coordinator("launch", "tables-2026") == 0
+    second = ("--purpose", "Another purpose", "--epsilon", "0.6", "--retries", "3")
+    assert scene.draft("tables-2027", *second) == 0
+    assert scene.publish("tables-2027") == 0
+    home = service_stopped(scene, "BE")
+    assert scene.node("BE", "show", "tables-2027", "--json") == 0
+    content = scene.content()
+    by_name = {column["name"]: column for column in content["columns"]}
+    assert by_name["age_band"]["label"] == "Age"
+    assert by_name["registration_date"]["what"] == "a date"
+    assert content["code"]["same"]
+    assert content["since_last_of_its_kind"]["study"] == "tables-2026"
+    fields = [entry["field"] for entry in content["since_last_of_its_kind"]["differences"]]
+    assert fields == ["purpose", "epsilon", "retries"]
+    assert content["keys_changed"] == {"study": "tables-2026", "changed": []}
+    assert [change["state"] for change in content["told"]] == ["draft", "published"]
+    assert (content["told"][0]["by"], content["approvals"]) == ("Olga", [])
+    assert scene.node("BE", "show", "tables-2027") == 0
+    text = scene.text()
+    for part in (
+        "age_band: Age (one value of a list",
+        "Against study tables-2026, the last of its kind here:",
+        "purpose: Tables for the yearly report before, Another purpose now",
+        "No state has another key than in study tables-2026",
+        "the same.",
+        "Coordinator: published since",
+        f"approve tables-2027 --hash {scene.hash('tables-2027')}",
+    ):
+        assert part in text
+    assert logged(home, "view") == [], "there were no victims to be seen"
+
+
+def test_keys_that_changed_since_the_last_study_are_named(scene: Scene) -> None:
+    scene.approved_by_all()
+    assert scene.coordinator("launch", "tables-2026") == 0
+    assert scene.draft("tables-2027") == 0
+    assert scene.publish("tables-2027") == 0
+    path = scene.directory / "BE" / "studies" / "tables-2026" / "keys.json"
+    keys = json.loads(path.read_bytes())
+    path.write_bytes(
+        json.dumps({**keys, "FI": "ab" * 32, "PL": "cd" * 32}, sort_keys=True, separators=(",", ":")).encode()
+    )
+    assert scene.node("BE", "show", "tables-2027") == 0
+    text = scene.text()
+    assert "KEYS that changed since study tables-2026" in text
+    assert f"FI: {' '.join(keys['FI'][at : at + 4] for at in range(0, 64, 4))}, before abab abab" in text
+    assert "PL takes part no more" in text
+    assert "  GR" not in text
+
+
+def test_the_number_of_victims_is_for_who_may_open_the_case_store_and_each_look_is_logged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.draft()
+    scene.publish()
+    home = service_stopped(scene, "FI")
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
+    monkeypatch.setattr(
+        "safeborders_fed.cases.store.CaseStore.snapshots", lambda _: (SimpleNamespace(victims=1234),)
+    )
+    assert scene.node("FI", "show", "tables-2026") == 0
+    assert "1,234 in all, exactly" in scene.text()
+    (view,) = logged(home, "view")
+    assert view["details"]["study"] == "tables-2026"
+    assert "1234" not in json.dumps(view["details"])
+    assert scene.node("FI", "show", "tables-2026", "--json") == 0
+    assert scene.content()["population"] == {"population": "all", "victims": 1234, "hidden": ""}
+    assert len(logged(home, "view")) == 2
+    key_file = NodeSettings.load(home).key_path
+    key_file.rename(key_file.with_name("elsewhere"))
+    assert scene.node("FI", "show", "tables-2026", "--json") == 0
+    population = scene.content()["population"]
+    assert population["victims"] is None
+    assert "role operator" in population["hidden"]
+    assert len(logged(home, "view")) == 2
+
+
+def test_what_cannot_be_put_on_record_is_not_shown(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.draft()
+    scene.publish()
+    home = service_stopped(scene, "FI")
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
+    monkeypatch.setattr(
+        "safeborders_fed.cases.store.CaseStore.snapshots", lambda _: (SimpleNamespace(victims=1234),)
+    )
+    signing_key = NodeSettings.load(home).signing_key_path
+    signing_key.rename(signing_key.with_name("elsewhere"))
+    assert scene.node("FI", "show", "tables-2026") == 0
+    assert "1,234" not in scene.text()
+
+
+def test_people_take_an_approval_back_by_command_until_the_study_runs(scene: Scene) -> None:
+    scene.approved_by_all()
+    terms = ["--hash", scene.hash(), *scene.person("BE", "Anna")]
+    assert scene.node("BE", "withdraw-approval", "tables-2026", *terms) == 0
+    assert "Approved by Boris now; 2 people must." in scene.text()
+    assert scene.coordinator("offer", "tables-2026") == 0
+    (entry,) = logged(scene.directory / "BE", "withdraw")
+    assert entry["who"] == "Anna"
+    assert scene.node("BE", "withdraw-approval", "tables-2026", *terms, "--json") == RefusedError.exit_code
+    assert scene.approve("BE", "Anna") == 0
+    assert scene.coordinator("launch", "tables-2026") == 0
+    assert scene.node("BE", "withdraw-approval", "tables-2026", *terms) == RefusedError.exit_code
+    assert "study-ended" in scene.text()
+
+
+def test_shared_reviews_are_shown_on_both_sides_and_count_for_nothing(scene: Scene) -> None:
+    for country in ("FI", "GR"):
+        scene.nodes[country]._ledger.close()
+        scene.nodes[country]._audit_log.close()
+        path = scene.directory / country / "node.toml"
+        path.write_text("share_reviews = true\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+        scene.nodes[country] = NodeSettings.load(scene.directory / country).open_participant()
+    assert scene.draft() == 0
+    assert scene.publish() == 0
+    for name in ("Anna", "Boris"):
+        assert scene.approve("FI", name) == 0
+    assert scene.refuse("GR", "Anna", "legal-basis") == 0
+    assert scene.coordinator("offer", "tables-2026") == 0
+    assert scene.coordinator("offer", "tables-2026") == 0
+    said = "approved by FI; refused by GR (legal-basis)"
+    assert scene.node("BE", "show", "tables-2026") == 0
+    assert f"Others say:  {said} (information; it counts for nothing here)" in scene.text()
+    assert scene.node("BE", "list", "--json") == 0
+    assert scene.content()["studies"][0]["others"] == said
+    assert scene.node("FI", "list", "--json") == 0
+    assert scene.content()["studies"][0]["others"] == "refused by GR (legal-basis)"
+    assert scene.coordinator("show", "tables-2026") == 0
+    assert f"Shared reviews: {said}" in scene.text()
+    assert scene.node("BE", "show", "tables-2026", "--json") == 0
+    content = scene.content()
+    assert (content["status"], content["approved_by"], content["shares_reviews"]) == ("pending", [], False)
+
+
+def test_the_coordinators_log_is_verified_and_exported_by_command(scene: Scene) -> None:
+    scene.approved_by_all()
+    assert scene.coordinator("launch", "tables-2026") == 0
+    home = scene.directory / "coordinator"
+    public = CoordinatorHome.load(home).service_keys[-1].public
+    scene.capsys.readouterr()
+    assert main.run(["coordinator", "audit", "verify", str(home / "audit.jsonl"), "--key", public]) == 0
+    assert "holds" in scene.text()
+    assert main.run(["coordinator", "audit", "export", "--home", str(home)]) == 0
+    states = [row["details"]["state"] for row in scene.lines() if row["operation"] == "study-state"]
+    assert states == ["draft", "published", "running", "finished"]
+
+
+def test_an_operator_vouches_for_the_service_key_by_command(scene: Scene) -> None:
+    home, key = scene.directory / "coordinator", scene.directory / "olga"
+    command = ["coordinator", "service-key", "--home", str(home), "--by", "Olga", "--key-file", str(key)]
+    assert main.run([*command, "--json"]) == 0
+    before = CoordinatorHome.load(home).service_keys
+    assert len(before) == 1
+    scene.capsys.readouterr()
+    assert main.run([*command, "--service-key-file", str(scene.directory / "new"), "--json"]) == 0
+    assert scene.content()["public_key"] == CoordinatorHome.load(home).service_keys[-1].public
+    assert len(CoordinatorHome.load(home).service_keys) == 2
+    scene.approved_by_all()
+    assert scene.coordinator("launch", "tables-2026") == 0
+
+
+def test_one_study_that_is_damaged_does_not_hide_the_others(scene: Scene) -> None:
+    scene.draft()
+    scene.draft("tables-2027")
+    path = scene.directory / "coordinator" / "studies" / "tables-2026" / "state.json"
+    path.write_bytes(b"{}")
+    assert scene.coordinator("list", "--json") == 0
+    assert [row["state"] for row in scene.content()["studies"]] == ["study-damaged", "draft"]
+
+
+def test_a_study_with_a_damaged_file_does_not_hide_the_others_at_a_node(scene: Scene) -> None:
+    for study in ("tables-2026", "tables-2027"):
+        scene.draft(study)
+        scene.publish(study)
+    path = scene.directory / "BE" / "studies" / "tables-2026" / "reviews" / "FI.json"
+    path.parent.mkdir()
+    path.write_bytes(b"{}")
+    assert scene.node("BE", "list", "--json") == 0
+    rows = scene.content()["studies"]
+    assert [(row["status"], row["reason"]) for row in rows] == [
+        ("unreadable", "record-damaged"),
+        ("pending", ""),
+    ]

@@ -61,6 +61,10 @@ class Operation(StrEnum):
     EXPIRY = "expiry"
     RESTORE = "restore"
     ROLE_CHANGE = "role-change"
+    STUDY_STATE = "study-state"
+    ENROL = "enrol"
+    RELEASE = "release"
+    WITHDRAW = "withdraw"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -1,4 +1,7 @@
-"""The commands of ``safeborders node audit``: the audit log for other systems, and its verification."""
+"""The commands of ``safeborders node audit`` and ``safeborders coordinator audit``.
+
+They give the audit log to other systems, and verify it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ import typer
 from safeborders_fed.cli import output
 
 app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True, rich_markup_mode=None)
+
+coordinator_app = typer.Typer(
+    help="Read and verify the coordinator's audit log.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -23,15 +30,34 @@ def export(
     ] = None,
 ) -> None:
     """Print the log's entries as JSON lines, as they stand in the log. The service may run."""
+    from safeborders_fed.node.settings import NodeSettings
+
+    _export(NodeSettings.load(home).audit_path, since, state)
+
+
+@coordinator_app.command("export")
+def coordinator_export(
+    home: Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")],
+    since: Annotated[int, typer.Option(min=0, help="Only entries with higher numbers.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps the last number between calls, in place of --since.")
+    ] = None,
+) -> None:
+    """Print the log's entries as JSON lines, as they stand in the log. The service may run."""
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.coordinator.recording import AUDIT_FILE
+
+    _export(CoordinatorHome.load(home).path / AUDIT_FILE, since, state)
+
+
+def _export(path: Path, since: int, state: Path | None) -> None:
     import sys
 
     from safeborders_fed.audit.export import lines_after
-    from safeborders_fed.node.settings import NodeSettings
 
-    settings = NodeSettings.load(home)
     last = since if state is None else max(since, _remembered(state))
     count = 0
-    for line in lines_after(settings.audit_path, last):
+    for line in lines_after(path, last):
         sys.stdout.buffer.write(line + b"\n")
         count += 1
     sys.stdout.flush()
@@ -40,12 +66,13 @@ def export(
     output.message(f"{count:,} entries; the next call goes on with --since {last + count}")
 
 
+@coordinator_app.command()
 @app.command()
 def verify(
     log: Annotated[Path, typer.Argument(metavar="FILE", help="The log, or a copy of it.")],
     key: Annotated[
         list[str],
-        typer.Option(help="A public key of the node (64 hexadecimal digits), in the order of their use."),
+        typer.Option(help="A public key whose log it is (64 hexadecimal digits), in the order of their use."),
     ],
     anchor: Annotated[
         list[str] | None, typer.Option(metavar="NUMBER:HASH", help="An entry's hash that was kept elsewhere.")

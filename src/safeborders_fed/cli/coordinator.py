@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import coordinator_study, doctor, enrolment_coordinator, needs, output, service
+from safeborders_fed.cli import (
+    audit_log,
+    coordinator_study,
+    doctor,
+    enrolment_coordinator,
+    needs,
+    output,
+    service,
+)
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -27,6 +35,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(models_app, name="models")
 app.add_typer(release_app, name="release")
 app.add_typer(coordinator_study.app, name="study")
+app.add_typer(audit_log.coordinator_app, name="audit")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
 app.command("status")(service.coordinator_status)
@@ -56,6 +65,10 @@ def init(
         Path | None,
         typer.Option(help="A new file for the certificate authority's key, outside the directory."),
     ] = None,
+    service_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A new file for the service's key (default: beside the directory)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a new coordinator: directory, settings, the first operator's key, and certificates."""
@@ -70,7 +83,16 @@ def init(
         )
     for text in filter(None, (address, listen)):
         require_address(text)
-    made = create_home(home, operator=operator, key_file=key_file, release_signatures=signatures)
+    made = create_home(
+        home,
+        operator=operator,
+        key_file=key_file,
+        release_signatures=signatures,
+        service_key_file=service_key_file,
+    )
+    output.message(
+        f"The service signs with the key in {made.service_keys[-1].key_file}: back it up, and leave it there."
+    )
     if address is not None and ca_key_file is not None:
         made = add_network(made, address=address, listen=listen, ca_key_file=ca_key_file, now=_now())
         output.message(

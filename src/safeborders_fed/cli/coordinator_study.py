@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -53,7 +53,9 @@ def draft(
         str | None,
         typer.Option(help="What the purpose comes under (default: what the analysis is made for)."),
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Who drafts it (default: your user name).")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Who drafts it, for the states too (default: your user name).")
+    ] = None,
     delta: Annotated[float, typer.Option(help="The delta at which epsilon is meant.")] = 1e-6,
     retries: Annotated[int, typer.Option(min=0, help="Attempts paid for beyond one a round.")] = 2,
     tick: Annotated[float, typer.Option(min=0.0, help="Seconds: answers leave at multiples of it.")] = 2.0,
@@ -182,9 +184,10 @@ def watch(study: Study, home: Home, as_json: Json = False) -> None:
 def withdraw(
     study: Study,
     home: Home,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the study.")],
+    reason: Annotated[str, typer.Option(help="Why; the states read it.")],
     by: Annotated[
-        str | None, typer.Option("--by", help="Who withdraws it (default: your user name).")
+        str | None,
+        typer.Option("--by", help="Who withdraws it, for the states too (default: your user name)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -205,10 +208,15 @@ def list_studies(home: Home, as_json: Json = False) -> None:
     """List all studies and how far each is."""
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.study_files import studies
+    from safeborders_fed.errors import ConfigurationError
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for files in studies(CoordinatorHome.load(home)):
-        state = files.state()
+        try:
+            state = files.state()
+        except ConfigurationError as error:  # the others are listed all the same
+            rows.append({"study": files.study, "state": error.code, "approved": [], "since": ""})
+            continue
         approved = [
             node for node, word in state.nodes.items() if word.status in {"approved", "taken-on", "ended"}
         ]
@@ -232,6 +240,7 @@ def show(study: Study, home: Home, assume_victims: Assumed = None, as_json: Json
     """Show a study: terms, costs, expected accuracy, where each state stands, and all changes."""
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.study.expected import expected
+    from safeborders_fed.study.reviews import in_words
 
     files = _require_state(CoordinatorHome.load(home), study, None)
     state, manifest = files.state(), files.manifest()
@@ -247,6 +256,8 @@ def show(study: Study, home: Home, assume_victims: Assumed = None, as_json: Json
         f"  {node}: {word.status}{f' ({word.reason})' if word.reason else ''}, {word.at[:19]}"
         for node, word in state.nodes.items()
     ]
+    said = in_words(state.reviews)
+    lines += [f"Shared reviews: {said}"] if said else []
     lines += [f"  {node}: {word.advice}" for node, word in state.nodes.items() if word.advice]
     lines += [f"{change.at[:19]} {change.state} by {change.by}: {change.why}" for change in state.changes]
     if state.error is not None:

@@ -32,6 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def register(app: typer.Typer) -> None:
     """Adds the commands to ``safeborders coordinator``."""
     app.command("network")(network)
+    app.command("service-key")(service_key)
     app.command("renew-certificate")(renew_certificate)
     app.command("enrol")(enrol)
     app.command("revoke")(revoke)
@@ -59,6 +60,33 @@ def network(
         {"address": made.network.address, "ca_key_file": ca_key_file},
         f"Nodes reach the coordinator at {made.network.address}. The authority's key is in {ca_key_file}: "
         "keep it on a medium of its own; it is needed once a year.",
+        as_json=as_json,
+    )
+
+
+def service_key(
+    home: Home,
+    by: By,
+    key_file: KeyFile,
+    service_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A new file for a new key, outside the directory (default: keep the one in use)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Vouch for the key that signs what becomes of studies; make one where there is none or it is lost."""
+    from safeborders_fed.coordinator.founding import give_service_key
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.study.key_files import load_key
+
+    changed = give_service_key(
+        CoordinatorHome.load(home), service_key_file, by=by, operator=load_key(key_file), now=_now()
+    )
+    entry = changed.service_keys[-1]
+    output.result(
+        {"public_key": entry.public, "key_file": entry.key_file, "by": by},
+        f"{by} vouches for the service key in {entry.key_file}.\nPublic key: {entry.public}\n"
+        "It signs each change of a study's state, and the coordinator's audit log. Back it up.",
         as_json=as_json,
     )
 

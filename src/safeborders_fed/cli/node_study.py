@@ -13,12 +13,13 @@ import typer
 
 from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
-from safeborders_fed.cli.study_text import expectation, terms
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from safeborders_fed.node.desk import Desk
+    from safeborders_fed.node.studies import Unreadable
+    from safeborders_fed.study.manifest import Manifest
 
 app = typer.Typer(help="Look at studies and decide on them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -35,29 +36,37 @@ Hash = Annotated[
 @app.command("list")
 def list_studies(home: Home, as_json: Json = False) -> None:
     """List the studies that this node was offered, and where each stands."""
-    from safeborders_fed.node.studies import Unreadable
+    from safeborders_fed.errors import SafeBordersError
 
     desk = _desk(home)
     rows: list[dict[str, Any]] = []
     for entry in desk.studies.listed():
-        if isinstance(entry, Unreadable):
-            rows.append({"study": entry.id, "status": "unreadable", "reason": entry.error.code})
-            continue
-        standing = desk.standing(entry)
-        approved = f"{len(standing.approved_by)} of {standing.approvals_needed}"
-        rows.append(
-            {
-                "study": entry.id,
-                "status": standing.status.value,
-                "reason": standing.reason.value,
-                "approved": approved,
-                "analysis": entry.analysis,
-                "expires": entry.expires.isoformat(),
-            }
-        )
-    names = ("study", "status", "reason", "approved", "analysis", "expires")
+        try:
+            rows.append(_row(desk, entry))
+        except SafeBordersError as error:  # the others are listed all the same
+            rows.append({"study": entry.id, "status": "unreadable", "reason": error.code})
+    names = ("study", "status", "reason", "approved", "analysis", "expires", "others")
     table = output.table(names, [[row.get(name, "") for name in names] for row in rows])
     output.result({"studies": rows}, table if rows else "No study was offered yet.", as_json=as_json)
+
+
+def _row(desk: Desk, entry: Manifest | Unreadable) -> dict[str, Any]:
+    """Where one study stands. Raises why it cannot be told."""
+    from safeborders_fed.node.showing import others_say
+    from safeborders_fed.node.studies import Unreadable
+
+    if isinstance(entry, Unreadable):
+        raise entry.error
+    standing = desk.standing(entry)
+    return {
+        "study": entry.id,
+        "status": standing.status.value,
+        "reason": standing.reason.value,
+        "approved": f"{len(standing.approved_by)} of {standing.approvals_needed}",
+        "analysis": entry.analysis,
+        "expires": entry.expires.isoformat(),
+        "others": others_say(desk, entry),
+    }
 
 
 @app.command()
@@ -70,16 +79,24 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a study in plain words: what is asked, what it costs here, what is left, what to approve."""
-    from safeborders_fed.node.deciding import described
+    """Show a study in plain words: what is asked, of whom, what it costs here, what differs, what to approve.
+
+    The number of victims is shown to who may read the key of the case store, and that look is logged.
+    """
+    import getpass
+
+    from safeborders_fed.cli.study_show_text import text_of
+    from safeborders_fed.node.desks import open_desk
+    from safeborders_fed.node.settings import NodeSettings
+    from safeborders_fed.node.showing import shown
     from safeborders_fed.study.expected import expected
 
-    desk = _desk(home)
+    settings = NodeSettings.load(home)
+    desk = open_desk(settings)
     manifest = desk.studies.manifest(study)
     accuracy = expected(manifest, assume_victims)
-    content = described(desk, manifest) | {"expected": accuracy.content()}
-    text = f"{terms(manifest)}\n{expectation(accuracy)}\n\n{_standing(content)}"
-    output.result(content, text, as_json=as_json)
+    content = shown(settings, desk, manifest, by=getpass.getuser()) | {"expected": accuracy.content()}
+    output.result(content, text_of(manifest, content, accuracy), as_json=as_json)
 
 
 @app.command()
@@ -122,6 +139,33 @@ def approve(
         "obstacle": standing.obstacle,
     }
     output.result(content, "\n".join(lines), as_json=as_json)
+
+
+@app.command("withdraw-approval")
+def withdraw_approval(
+    study: Study,
+    home: Home,
+    name: Name,
+    key: Key,
+    manifest_hash: Hash = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take your approval of a study back, before it is taken on. You may approve it again later."""
+    from safeborders_fed.node.deciding import withdraw_approval as taken_back
+
+    _, standing = taken_back(
+        _desk(home),
+        study,
+        manifest_hash=_typed(manifest_hash),
+        name=name,
+        key=_key(key, passphrase_file),
+    )
+    people = ", ".join(standing.approved_by) or "nobody"
+    text = f"{name} has taken the approval of study {study} back. Approved by {people} now; "
+    text += f"{standing.approvals_needed} people must."
+    content = {"study": study, "withdrawn_by": name, "approved_by": list(standing.approved_by)}
+    output.result(content, text, as_json=as_json)
 
 
 @app.command()
@@ -190,24 +234,6 @@ def verify(study: Study, home: Home, as_json: Json = False) -> None:
         "Not checked: whether other states computed their own sums truthfully. Masks hide single sums.",
     ]
     output.result(asdict(found), "\n".join(lines), as_json=as_json)
-
-
-def _standing(content: dict[str, Any]) -> str:
-    people = ", ".join(content["approved_by"]) or "nobody"
-    lines = {
-        "Status": content["status"] + (f" ({content['reason']})" if content["reason"] else ""),
-        "Approved by": f"{people}; {content['approvals_needed']} people must",
-        "Costs here": f"epsilon {content['epsilon']:.3g} at delta {content['delta']:g}, "
-        f"rho {content['rho']:.4g}",
-        "Left after": f"epsilon {content['epsilon_left_year']:.3g} this year, "
-        f"{content['epsilon_left_lifetime']:.3g} for the lifetime",
-    }
-    if content["refused_by"] is not None:
-        lines["Refused by"] = content["refused_by"]
-    if content["obstacle"] is not None:
-        lines["In the way"] = content["obstacle"]
-    lines["To approve"] = f"safeborders node study approve {content['study']} --hash {content['hash']}"
-    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
 
 
 def _desk(home: Path) -> Desk:

@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from safeborders_fed.coordinator import pki
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.members import members, rosters
+from safeborders_fed.coordinator.service_key import certificates
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.study import checkup, machine
 from safeborders_fed.study.checkup import Finding, failed, ok, warning
-from safeborders_fed.study.key_files import load_certificate_key
+from safeborders_fed.study.key_files import load_certificate_key, located
 from safeborders_fed.study.validity import Expiry, roster_expiries
 
 FEWEST_MEMBERS: Final = 3
@@ -67,6 +68,27 @@ def operators(visit: Visit) -> Iterator[Finding]:
         yield warning("operators", "one person alone signs for this coordinator", fix)
     else:
         yield ok("operators", f"operators: {count}; a release needs {needed}")
+
+
+def service(visit: Visit) -> Iterator[Finding]:
+    """Whether the service can sign, and nodes can tell that it may."""
+    visit.home.service_key()
+    entry = visit.home.service_keys[-1]
+    signers = [operator.public for operator in visit.home.operators]
+    vouching = [
+        certificate.by
+        for certificate in certificates(visit.home.path)
+        if certificate.public == entry.public and certificate.is_vouched_for(signers)
+    ]
+    if not vouching:
+        yield failed(
+            "service-key",
+            "no operator vouches for the service key: nodes believe nothing that it signs",
+            "run `safeborders coordinator service-key --by NAME --key-file FILE` with an operator's key",
+        )
+        return
+    yield machine.private_key("service-key", located(visit.home.path / entry.key_file), visit.home.path)
+    yield ok("service-key", f"{', '.join(vouching)} vouch for the service key")
 
 
 def network(visit: Visit) -> Iterator[Finding]:
@@ -199,6 +221,7 @@ def disk(visit: Visit) -> Iterator[Finding]:
 CHECKS: Final[dict[str, Callable[[Visit], Iterator[Finding]]]] = {
     "directory": directory,
     "operators": operators,
+    "service-key": service,
     "network": network,
     "certificate": certificate,
     "validity": validity,

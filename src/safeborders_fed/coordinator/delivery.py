@@ -74,12 +74,14 @@ def _messages(files: StudyFiles, state: StudyState, manifest: Manifest) -> Itera
             ("release", release[start : start + LARGEST_PART])
             for start in range(0, len(release), LARGEST_PART)
         ]
+    history = files.told(state)
     for number, (content, part) in enumerate(record):
         data = part if isinstance(part, bytes) else part.read_bytes()  # one part at a time in memory
         yield Finished(
             study=manifest.id,
             manifest_hash=manifest.hash(),
             outcome=ending,
+            history=history,
             release_hash=canonical.sha256(release) if release else "",
             part=number,
             parts=len(record),

@@ -16,13 +16,14 @@ from pydantic_core import ErrorDetails
 
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
-from safeborders_fed.coordinator.study_state import Change, StudyState
+from safeborders_fed.coordinator.study_state import StudyState
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.study.draft import Wish
 from safeborders_fed.study.draft import draft as drafted
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.publication import publish as signed
 from safeborders_fed.study.roster import SignedRoster
+from safeborders_fed.study.state_changes import LONGEST_NAME
 
 
 def _now() -> datetime:
@@ -49,7 +50,9 @@ def draft(
     Raises:
         RefusedError, ConfigurationError: As ``study.draft.draft``.
         RefusedError: A member's key has expired or is not valid yet.
-        UsageError: ``study-exists``; ``bad-terms``, for a name, purpose or number that no study can have.
+        ConfigurationError: ``no-service-key``, or as ``CoordinatorHome.service_key``.
+        UsageError: ``study-exists``; ``bad-terms``, for a name, purpose or number that no study can have;
+            ``bad-words``.
     """
     today = clock().date()
     roster.roster.require_current(today, wish.participants)
@@ -60,11 +63,8 @@ def draft(
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise _bad_terms("; ".join(f"{_key(entry)}: {entry['msg']}" for entry in mistakes)) from error
-    files = StudyFiles(home, manifest.id)
-    change = Change(state="draft", at=clock().isoformat(), by=by, why=manifest.purpose)
-    files.create(
-        manifest, roster, StudyState(study=manifest.id, manifest_hash=manifest.hash(), changes=(change,))
-    )
+    state = StudyState.drafted(manifest, home.service_key(), at=clock(), by=by)
+    StudyFiles(home, manifest.id).create(manifest, roster, state)
     return manifest
 
 
@@ -109,7 +109,8 @@ def publish(
             )
         if clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {study!r} has expired", "draft it again")
-        state = state.changed("published", at=clock(), by=by, why=f"signed {manifest.hash()}")
+        why = f"signed {manifest.hash()}"
+        state = state.changed("published", home.service_key(), at=clock(), by=by, why=why)
         files.publish(signed(manifest, key))
         files.save(state)
     return manifest
@@ -121,16 +122,18 @@ def withdraw(
     """Withdraws a study; whether it is withdrawn already, or will be after the round that runs.
 
     Raises:
-        UsageError: ``reason-missing`` or ``unknown-study``.
+        UsageError: ``reason-missing``, ``bad-words`` or ``unknown-study``.
         RefusedError: ``wrong-state``, when it has ended.
     """
     if not why.strip():
         raise UsageError("reason-missing", "a study is withdrawn for a reason", "give it with --reason")
+    if not 0 < len(by) <= LONGEST_NAME:
+        raise UsageError("bad-words", "a study is withdrawn by a person", "give their name with --by")
     files = StudyFiles(home, study)
     try:
         with files.lock():
             state = files.state()
-            files.save(state.changed("withdrawn", at=clock(), by=by, why=why))
+            files.save(state.changed("withdrawn", home.service_key(), at=clock(), by=by, why=why))
     except RefusedError as error:
         if error.code != "study-busy":
             raise

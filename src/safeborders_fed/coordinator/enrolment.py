@@ -10,6 +10,7 @@ Guarantees:
 - Nobody else's keys, certificates or bundles change.
 - A key belongs to one state for ever: a key of another state, or one that was given up, is refused.
 - A crash at any point leaves a state from which the same command goes on.
+- What is carried out is in the coordinator's audit log (``recording``), with the operator who did it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.coordinator import members as register
-from safeborders_fed.coordinator import pki
+from safeborders_fed.coordinator import pki, recording
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.members import Enrolled, TransportKey
 from safeborders_fed.coordinator.requests import Kind, kind_of, require_unused
@@ -33,6 +35,11 @@ from safeborders_fed.study.fingerprints import require_fingerprint
 from safeborders_fed.study.roster import Member, SignedRoster
 from safeborders_fed.study.validity import Expiry, roster_expiries
 
+_DONE: Final[dict[str, str]] = {
+    "new": "a state is enrolled",
+    "renewal": "a state renews its keys",
+    "lost-key": "a state has lost its key, and another takes its place",
+}
 OVERLAP_DAYS: Final = 14
 KEY_DAYS: Final = 365
 
@@ -107,12 +114,14 @@ def enrol(home: CoordinatorHome, request: EnrolmentRequest, terms: Terms, now: d
         if kind == "again":
             member, new = members(home)[request.country], None
         else:
+            _note(home, (request.country, request.public), _DONE[kind], terms.by, now)
             # The roster first: a crash after it is made good by the same command.
             new = _roster_with(home, request, terms, now.date())
             member = _member(home, request, kind, terms, now.date())
             register.keep_member(home, member)
         bundle = _write_bundle(home, member, terms.key, now)
         version = current_roster(home).roster.version
+    recording.log(home)
     return Done(kind, member, version, new, bundle)
 
 
@@ -146,6 +155,7 @@ def revoke(
             raise RefusedError(
                 "revoked-already", f"{country} was revoked on {member.revoked}", "nothing needs to be done"
             )
+        _note(home, (country, member.public), f"it is revoked: {reason}"[:2000], by, now)
         # Its way in first: whatever happens then, it is out.
         if member.revoked is None:
             member = member.model_copy(update={"revoked": now.date(), "reason": reason})
@@ -159,6 +169,7 @@ def revoke(
             )
         signed = SignedRoster.sign(register.next_roster(chain, entries), key)
         path = register.keep_roster(home, signed)
+    recording.log(home)
     return Done("revoked", member, signed.roster.version, path, None)
 
 
@@ -176,7 +187,10 @@ def issue_bundle(
         member = members(home).get(country)
         if member is None or member.revoked is not None:
             raise RefusedError("not-enrolled-yet", f"{country} is not enrolled", "enrol its request first")
-        return _write_bundle(home, member, key, now)
+        _note(home, (country, member.public), "it gets a new bundle", by, now)
+        path = _write_bundle(home, member, key, now)
+    recording.log(home)
+    return path
 
 
 def expiries(home: CoordinatorHome) -> list[Expiry]:
@@ -200,6 +214,13 @@ def expiries(home: CoordinatorHome) -> list[Expiry]:
     ]
     chain = register.rosters(home)
     return own + (roster_expiries(chain[-1].roster) if chain else [])
+
+
+def _note(home: CoordinatorHome, member: tuple[str, str], why: str, by: str, now: datetime) -> None:
+    """Leaves a note of what is about to be done with a state and its key, for the audit log."""
+    country, public = member
+    facts = {"country": country, "signing_key": public, "carried_out_at": now.isoformat()}
+    recording.note(home, Operation.ENROL, who=by, why=why, details=facts)
 
 
 def _require_compared(request: EnrolmentRequest, terms: Terms) -> None:

@@ -2,15 +2,17 @@
 
 Layout of the directory::
 
-    coordinator.toml    settings and operators; no secret
+    coordinator.toml    settings, operators and service keys; no secret
+    service-keys.json   the operators' word for the service keys (``service_key``)
+    audit.jsonl         what was done (``recording``)
     models/             candidates, and the signatures gathered so far
     released/           what is handed out to nodes
     pki/                certificates (``pki``)
     members/ rosters/   who is enrolled (``enrolment``)
 
 Guarantees: settings that exist are complete and of the right types; unknown keys are refused; nobody and no
-key is enrolled twice; an operator's key lies outside the home directory, so that a copy of the directory
-signs nothing.
+key is enrolled twice; an operator's key and the service key lie outside the home directory, so that a copy of
+the directory signs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Limit
 
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.coordinator import recording, service_key
 from safeborders_fed.coordinator.network import DEADLINE, Network, NetworkTable, RoundsTable
+from safeborders_fed.coordinator.service_key import ServiceKeyFile
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.study import durable
@@ -68,6 +73,7 @@ class _Settings(BaseModel):
 
     release_signatures: int = Limit(ge=1, le=16)
     operators: Annotated[tuple[Operator, ...], Limit(strict=False, min_length=1, max_length=16)]
+    service_keys: Annotated[tuple[ServiceKeyFile, ...], Limit(strict=False, max_length=16)] = ()
     network: NetworkTable | None = None
     rounds: RoundsTable = RoundsTable()
 
@@ -77,6 +83,9 @@ class _Settings(BaseModel):
             values = [getattr(operator, what) for operator in self.operators]
             if len(set(values)) != len(values):
                 raise ValueError(f"two operators have the same {what}")
+        serving = {key.public for key in self.service_keys}
+        if len(serving) != len(self.service_keys) or serving & {entry.public for entry in self.operators}:
+            raise ValueError("a service key is named twice, or is an operator's")
         return self
 
 
@@ -90,6 +99,7 @@ class CoordinatorHome:
         release_signatures: How many of them must sign a release.
         deadline_seconds: How long a round waits for a node.
         reached_at: Where nodes reach it; None in a coordinator that only looks after models.
+        service_keys: Where its service keys are, the one in use last.
     """
 
     path: Path
@@ -97,6 +107,11 @@ class CoordinatorHome:
     release_signatures: int
     deadline_seconds: float = DEADLINE
     reached_at: Network | None = None
+    service_keys: tuple[ServiceKeyFile, ...] = ()
+
+    def service_key(self) -> Ed25519PrivateKey:
+        """The key with which this installation signs by itself. Raises as ``service_key.load``."""
+        return service_key.load(self.path, self.service_keys)
 
     @property
     def network(self) -> Network:
@@ -154,6 +169,7 @@ class CoordinatorHome:
             settings.release_signatures,
             settings.rounds.deadline_seconds,
             None if settings.network is None else Network.of(settings.network),
+            settings.service_keys,
         )
 
     def with_lines(self, text: str) -> CoordinatorHome:
@@ -200,22 +216,30 @@ def _checked(table: dict[str, Any], where: str) -> _Settings:
 
 
 def create_home(
-    path: Path, *, operator: str, key_file: Path, release_signatures: int = NEEDED
+    path: Path,
+    *,
+    operator: str,
+    key_file: Path,
+    release_signatures: int = NEEDED,
+    service_key_file: Path | None = None,
 ) -> CoordinatorHome:
-    """Make a new coordinator: its directory, and the key of its first operator.
+    """Make a new coordinator: its directory, the key of its first operator, and its service key.
 
     Args:
         path: A new or empty directory.
         operator: Name of the first operator.
         key_file: A new file for their key, outside the directory.
         release_signatures: How many operators must sign a release.
+        service_key_file: A new file for the service key, outside the directory; by default beside it.
 
     Raises:
         ConfigurationError: ``coordinator-exists``, ``settings-invalid``, ``key-file-inside-home``,
             ``key-file-exists``, ``coordinator-unwritable``. Nothing that exists is overwritten.
     """
     path = Path(path)
-    check_outside(Path(key_file), path)
+    serving = service_key.beside(path) if service_key_file is None else Path(service_key_file).absolute()
+    for file in (Path(key_file), serving):
+        check_outside(file, path)
     key = Ed25519PrivateKey.generate()
     first = {"name": operator, "public": public_hex(key)}
     _checked({"release_signatures": release_signatures, "operators": [first]}, SETTINGS_FILE)
@@ -225,19 +249,24 @@ def create_home(
             raise ConfigurationError(
                 "coordinator-exists", f"{path} is not empty", "choose a new directory for the coordinator"
             )
+        service_key.require_absent(serving)
         save_key(key, Path(key_file))
+        entry = service_key.create(path, serving, by=operator, operator=key)
         for part in ("models", "released"):
             (path / part).mkdir(mode=0o700)
-        text = _TEMPLATE.format(signatures=release_signatures) + _entry(first)
-        with (path / SETTINGS_FILE).open("x", encoding="utf-8") as file:
-            file.write(text)
+        text = _TEMPLATE.format(signatures=release_signatures) + _entry(first) + entry.to_toml()
+        with (path / SETTINGS_FILE).open("x", encoding="utf-8") as opened:
+            opened.write(text)
     except OSError as error:
         raise ConfigurationError(
             "coordinator-unwritable",
             f"no coordinator can be made in {path}: {error.strerror}",
             "choose a directory that this user may write to",
         ) from error
-    return CoordinatorHome.load(path)
+    made = CoordinatorHome.load(path)
+    facts = {"operator": first["public"], "service_key": entry.public}
+    recording.record(made, Operation.KEY_CHANGE, who=operator, why="the coordinator was made", details=facts)
+    return made
 
 
 def add_operator(home: CoordinatorHome, name: str, key_file: Path) -> Operator:
@@ -252,8 +281,12 @@ def add_operator(home: CoordinatorHome, name: str, key_file: Path) -> Operator:
     key = Ed25519PrivateKey.generate()
     entry = _entry({"name": name, "public": public_hex(key)})
     home.with_lines(entry)
+    facts = {"operator": public_hex(key), "name": name}
+    recording.note(home, Operation.KEY_CHANGE, who=name, why="an operator is enrolled", details=facts)
     save_key(key, Path(key_file))
-    return append_settings(home, entry).operators[-1]
+    added = append_settings(home, entry)
+    recording.log(added)
+    return added.operators[-1]
 
 
 def append_settings(home: CoordinatorHome, text: str) -> CoordinatorHome:

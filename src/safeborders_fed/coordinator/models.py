@@ -6,7 +6,8 @@ each signs its hash (``release``). With enough signatures the file and the state
 
 Guarantees: what is signed is the SHA-256 of the file's bytes, which are read and checked again each time; a
 version is given once and never to other bytes; nothing that was released is changed or removed; a model
-that may rank no better than chance is released only by people who say that they know.
+that may rank no better than chance is released only by people who say that they know. Each signature is in
+the coordinator's audit log.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import safeborders_fed
 from safeborders_fed.analyses.base import Release
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.contract import CONTRACT_VERSION
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
+from safeborders_fed.coordinator import recording
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
 from safeborders_fed.study import canonical, model_file, model_statement
@@ -209,11 +212,13 @@ def release(
         if reason is not None:
             statement = statement.model_copy(update={"reason": reason})
     signed = model_statement.sign(statement, key, by, before)
+    _note(home, Operation.RELEASE, found.model, by, statement.reason)
     _write(_path(home, found.model.head.id, "release"), signed.to_bytes())
     enrolled = {operator.public for operator in home.operators}
     counted = sum(entry.signer in enrolled for entry in signed.signatures)
     missing = max(0, home.release_signatures - counted)
     files = () if missing else _hand_out(home, found.model.head.id, "release")
+    recording.log(home)
     return Signed(tuple(entry.by for entry in signed.signatures), missing, files)
 
 
@@ -237,8 +242,17 @@ def withdraw(
         )
     statement = _new_statement(found.model, "withdrawal", today, reason)
     signed = model_statement.sign(statement, key, by)
+    _note(home, Operation.WITHDRAW, found.model, by, reason)
     _write(_path(home, found.model.head.id, "withdrawal"), signed.to_bytes())
-    return Signed((by,), 0, _hand_out(home, found.model.head.id, "withdrawal"))
+    files = _hand_out(home, found.model.head.id, "withdrawal")
+    recording.log(home)
+    return Signed((by,), 0, files)
+
+
+def _note(home: CoordinatorHome, operation: Operation, model: Model, by: str, reason: str) -> None:
+    """Leaves a note of a signature for the audit log."""
+    facts = {"model": str(model.head.id), "sha256": model.sha256, "study": model.head.study}
+    recording.note(home, operation, who=by, why=reason[:2000], details=facts)
 
 
 def _actions() -> tuple[Action, Action]:

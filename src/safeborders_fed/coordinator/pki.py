@@ -14,6 +14,7 @@ No certificate outlives the authority.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import secrets
 from contextlib import suppress
@@ -27,7 +28,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.snapshots import sync_directory
+from safeborders_fed.coordinator import recording
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.study import durable
@@ -36,6 +39,7 @@ from safeborders_fed.study.key_files import save_certificate_key
 CA_YEARS: Final = 10
 SERVER_DAYS: Final = 397
 """What browsers and auditors take at most."""
+_WHO: Final = "holder of the authority's key"
 _BACKDATED: Final = timedelta(hours=1)
 """Clocks of nodes may be behind."""
 
@@ -111,10 +115,14 @@ def issue_server_certificate(
     certificate = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
     ).sign(ca_key, hashes.SHA384())
+    facts = {"until": until.isoformat(), "sha256": hashlib.sha256(_pem(certificate)).hexdigest()}
+    recording.note(home, Operation.KEY_CHANGE, who=_WHO, why="a new server certificate", details=facts)
     try:
-        return _put_in_use(home.path / "pki", key, _pem(certificate))
+        files = _put_in_use(home.path / "pki", key, _pem(certificate))
     except OSError as error:
         raise _unwritable(home.path, error) from error
+    recording.log(home)
+    return files
 
 
 def server_files(home: CoordinatorHome) -> tuple[Path, Path]:

@@ -15,31 +15,30 @@ Guarantees:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from safeborders_fed.analyses.detection import Detection
 from safeborders_fed.coordinator import models
+from safeborders_fed.coordinator.asking import ask_all, require_quorum
 from safeborders_fed.coordinator.delivery import deliver
-from safeborders_fed.coordinator.federation import Federation, in_words, reply_of
+from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.progress import Progress
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
 from safeborders_fed.coordinator.study_files import StudyFiles
-from safeborders_fed.coordinator.study_state import NodeWord, Problem, StudyState
-from safeborders_fed.errors import ConfigurationError, DefectError, PeerError, RefusedError, SafeBordersError
+from safeborders_fed.coordinator.study_state import Problem, StudyState
+from safeborders_fed.errors import ConfigurationError, DefectError, RefusedError, SafeBordersError
 from safeborders_fed.study import canonical, model_file, release_file
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.model_file import Model
-from safeborders_fed.study.offering import Offer, Offered, Status, Why
-from safeborders_fed.study.sums import wrong_reply
+from safeborders_fed.study.offering import Offered
+from safeborders_fed.study.state_changes import StateName
 
-_HAVE_APPROVED: Final = frozenset({Status.APPROVED, Status.TAKEN_ON})
 _SERVICE: Final = "coordinator service"
 _DEFECT: Final = "coordinator-defect"
-_NO_ANSWER: Final = "no-answer"
 _SECONDS_OF_WAY: Final = 10.0
 """What an answer takes besides its tick, with room."""
 
@@ -68,7 +67,7 @@ def offer(
     with files.lock():
         state = files.state()
         _require_open(state)
-        answers, state = _offer(files, state, federation, clock)
+        answers, state = ask_all(home, files, state, federation, clock())
         files.save(state)
     return {node: found if isinstance(found, Offered) else found.code for node, found in answers.items()}
 
@@ -118,8 +117,7 @@ class _Conductor:
         try:
             self._conduct()
         except _Withdrawn as wish:
-            self._enter("withdrawn", by=wish.by, why=wish.why)
-            self._save(error=None)
+            self._end("withdrawn", by=wish.by, why=wish.why, error=None)
         except SafeBordersError as error:
             self._stopped(error)
         except Exception as error:  # a defect is a last word too: the state says so, and it is raised again
@@ -139,15 +137,16 @@ class _Conductor:
             return
         manifest = self._files.published()
         keys = self._files.roster().keys()
+        self._home.service_key()  # nothing starts whose end could not be signed
         self._look_for_withdrawal()
         if self._state.state == "published":
             self._require_in_time(manifest)
             self._require_patience(manifest)
-            answers, state = _offer(self._files, self._state, self._federation, self._clock)
-            self._state = state
+            now = self._clock()
+            answers, self._state = ask_all(self._home, self._files, self._state, self._federation, now)
             self._save(error=None)
-            self._progress.offered(state.nodes)
-            _require_quorum(manifest, answers)
+            self._progress.offered(self._state.nodes)
+            require_quorum(manifest, answers)
             self._enter("running", by=_SERVICE, why="enough nodes have approved it")
         self._save(error=None)
         outcome = StudyRun(
@@ -205,11 +204,15 @@ class _Conductor:
         if self._state.has_ended:
             self._save(error=Problem.of(error))
             return
+        problem = Problem.of(error)
         if self._is_final(error):
-            self._enter("failed", by=_SERVICE, why=f"{error.code}: {error.cause}")
+            # The code alone: the states read it, and the cause tells what each of them did.
+            self._end("failed", by=_SERVICE, why=error.code, error=problem)
         elif self._state.state == "running" and not self._history.attempts():
-            self._enter("published", by=_SERVICE, why=f"nothing was asked of the nodes: {error.code}")
-        self._save(error=Problem.of(error))
+            why = f"nothing was asked of the nodes: {error.code}"
+            self._end("published", by=_SERVICE, why=why, error=problem)
+        else:
+            self._save(error=problem)
 
     def _is_final(self, error: SafeBordersError) -> bool:
         """Whether running again would come to the same: the history says so, or the calendar."""
@@ -235,69 +238,22 @@ class _Conductor:
                 self._progress.delivered(held, delivered.missing)
         self._progress.ended(self._state)
 
-    def _enter(self, name: Any, *, by: str, why: str) -> None:
-        self._state = self._state.changed(name, at=self._clock(), by=by, why=why)
+    def _end(self, name: StateName, *, by: str, why: str, error: Problem | None) -> None:
+        """Ends the study, or this run; if that cannot be signed, the run alone, to be resumed."""
+        try:
+            self._enter(name, by=by, why=why)
+        except SafeBordersError as unsigned:
+            error = Problem.of(unsigned)
+        self._save(error=error)
+
+    def _enter(self, name: StateName, *, by: str, why: str) -> None:
+        key = self._home.service_key()
+        self._state = self._state.changed(name, key, at=self._clock(), by=by, why=why)
 
     def _save(self, *, error: Problem | None, model: str | None = None) -> None:
         update = {"error": error, "model": model or self._state.model}
         self._state = self._state.model_copy(update=update)
         self._files.save(self._state)
-
-
-def _offer(
-    files: StudyFiles, state: StudyState, federation: Federation, clock: Callable[[], datetime]
-) -> tuple[dict[str, Offered | SafeBordersError], StudyState]:
-    manifest = files.published()
-    request = Offer(study=manifest.id, published=files.published_text()).encode()
-    replies = federation.ask(dict.fromkeys(manifest.participants, request))
-    answers = {node: _word(node, replies, manifest) for node in manifest.participants}
-    at = clock().isoformat()
-    nodes = {node: _kept(found, at) for node, found in answers.items()}
-    return answers, state.model_copy(update={"nodes": nodes})
-
-
-def _kept(found: Offered | SafeBordersError, at: str) -> NodeWord:
-    if isinstance(found, Offered):
-        return NodeWord(status=found.status.value, reason=found.reason.value, at=at)
-    return NodeWord(status=_NO_ANSWER, reason=found.code, advice=f"{found.cause}. Fix: {found.fix}", at=at)
-
-
-def _word(node: str, replies: Mapping[str, bytes], manifest: Manifest) -> Offered | SafeBordersError:
-    """What a node says of a study, or what it did instead."""
-    try:
-        message = reply_of(node, replies)
-        if not isinstance(message, Offered) or (message.node, message.study) != (node, manifest.id):
-            raise wrong_reply(node)
-        if message.status != Status.REJECTED and message.manifest_hash != manifest.hash():
-            raise wrong_reply(node)
-    except SafeBordersError as error:
-        return error
-    return message
-
-
-def _require_quorum(manifest: Manifest, answers: Mapping[str, Offered | SafeBordersError]) -> None:
-    approved = [
-        node
-        for node, found in answers.items()
-        if isinstance(found, Offered) and found.status in _HAVE_APPROVED and found.reason == Why.NONE
-    ]
-    if len(approved) < manifest.minimum_participants:
-        others = ", ".join(
-            f"{node}: {_said(found)}" for node, found in answers.items() if node not in approved
-        )
-        raise PeerError(
-            "too-few-approvals",
-            f"study {manifest.id!r} was not started: {len(approved)} nodes have approved it, "
-            f"{manifest.minimum_participants} are needed ({others})",
-            "wait for the approvals of the others and launch it again; nothing was spent",
-        )
-
-
-def _said(found: Offered | SafeBordersError) -> str:
-    """What a node says, and what keeps it from taking on a study that its people have approved."""
-    if not isinstance(found, Offered):
-        return found.code
-    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {in_words(found.reason)}"
 
 
 def _starting_model(home: CoordinatorHome, manifest: Manifest) -> Model | None:

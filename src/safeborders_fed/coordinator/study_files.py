@@ -14,7 +14,8 @@ Layout, in the coordinator's home directory::
 
 Guarantees: files but for the progress are there as a whole or not at all; a line of progress that a crash
 cut off is dropped. Whoever changes the state of a study holds its lock, so two runs never meet, and a run
-that was killed is told from one that is alive. A published manifest and its roster are verified whenever they
+that was killed is told from one that is alive. No change of a state is on the disk without a note of it for
+the coordinator's audit log (``recording``). A published manifest and its roster are verified whenever they
 are read.
 """
 
@@ -31,6 +32,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from safeborders_fed.coordinator import recording, service_key
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_state import StudyState
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
@@ -38,6 +40,7 @@ from safeborders_fed.study import canonical, durable, publication
 from safeborders_fed.study import manifest as manifests
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
 from safeborders_fed.study.roster import Roster, SignedRoster
+from safeborders_fed.study.state_changes import History
 
 DIRECTORY: Final = "studies"
 _DRAFT: Final = "draft.json"
@@ -105,8 +108,21 @@ class StudyFiles:
             raise _damaged(path) from error
 
     def save(self, state: StudyState) -> None:
-        """Keeps the state; only under the lock. Raises ConfigurationError ``coordinator-unwritable``."""
+        """Keeps the state, and logs its new changes; only under the lock.
+
+        Raises:
+            ConfigurationError: ``coordinator-unwritable``, or as ``recording.note`` and ``recording.log``.
+        """
+        known = len(self.state().changes) if (self.path / _STATE).exists() else 0
+        for change in state.changes[known:]:
+            recording.note_change(self._home, change)
         self.write(_STATE, canonical.serialise(state.model_dump(mode="json")))
+        if len(state.changes) > known:
+            recording.log(self._home)
+
+    def told(self, state: StudyState) -> History:
+        """What nodes are told of what became of the study. Raises as ``service_key.certificates``."""
+        return state.history(service_key.certificates(self._home.path))
 
     def manifest(self) -> Manifest:
         """The manifest, published or not.

@@ -1,45 +1,38 @@
 """How far a study is at the coordinator.
 
-Guarantees: states follow each other in one direction (``NEXT``), but for a launch that asked nothing of any
-node, after which a study is published as before. Each change says when, by whom and why. There is no way out
-of ``finished``, ``failed`` and ``withdrawn``.
+Guarantees: states follow each other as ``study.state_changes`` permits, and every change is signed with the
+coordinator's service key in a chain that nodes check.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
-from safeborders_fed.errors import RefusedError, SafeBordersError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.study.manifest import Identifier
+from safeborders_fed.study.reviews import SharedReview
 from safeborders_fed.study.roster import Digest
+from safeborders_fed.study.state_changes import (
+    TERMINAL,
+    History,
+    StateChange,
+    StateName,
+    first_change,
+    next_change,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safeborders_fed.study.manifest import Manifest
+    from safeborders_fed.study.state_changes import ServiceKey
 
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
-Name = Literal["draft", "published", "running", "finished", "failed", "withdrawn"]
-TERMINAL: Final = frozenset({"finished", "failed", "withdrawn"})
-NEXT: Final[dict[str, frozenset[str]]] = {
-    "draft": frozenset({"published", "withdrawn"}),
-    "published": frozenset({"running", "failed", "withdrawn"}),
-    "running": frozenset({"published", "finished", "failed", "withdrawn"}),
-    "finished": frozenset(),
-    "failed": frozenset(),
-    "withdrawn": frozenset(),
-}
-_Words = Annotated[str, Limit(max_length=2000)]
-
-
-class Change(BaseModel):
-    """One change of state: when (ISO 8601, UTC), by whom, why."""
-
-    model_config = _STRICT
-
-    state: Name
-    at: str
-    by: _Words
-    why: _Words
 
 
 class Problem(BaseModel):
@@ -84,21 +77,23 @@ class StudyState(BaseModel):
         error: What the last run ended with, if not with a release.
         model: The candidate that the release became, if it is a model.
         delivered: Nodes that hold the whole record of the study's end.
+        reviews: What nodes have said of it for the others to read, the newest of each.
     """
 
     model_config = _STRICT
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     study: Identifier
     manifest_hash: Digest
-    changes: tuple[Change, ...] = Limit(min_length=1)
+    changes: tuple[StateChange, ...] = Limit(min_length=1)
     nodes: dict[str, NodeWord] = {}
     error: Problem | None = None
     model: str | None = None
     delivered: tuple[str, ...] = ()
+    reviews: dict[str, SharedReview] = {}
 
     @property
-    def state(self) -> Name:
+    def state(self) -> StateName:
         """The state now."""
         return self.changes[-1].state
 
@@ -107,17 +102,38 @@ class StudyState(BaseModel):
         """Whether nothing can follow."""
         return self.state in TERMINAL
 
-    def changed(self, state: Name, *, at: datetime, by: str, why: str) -> StudyState:
-        """The same study in its next state.
+    @classmethod
+    def drafted(cls, manifest: Manifest, key: Ed25519PrivateKey, *, at: datetime, by: str) -> StudyState:
+        """The state of a new study.
 
         Raises:
-            RefusedError: ``wrong-state``.
+            UsageError: ``bad-words``.
         """
-        if state not in NEXT[self.state]:
-            raise RefusedError(
-                "wrong-state",
-                f"study {self.study!r} is {self.state} and cannot become {state}",
-                f"see `safeborders coordinator study show {self.study}`",
-            )
-        change = Change(state=state, at=at.isoformat(), by=by, why=why[:2000])
+        digest = manifest.hash()
+        change = first_change(
+            key, study=manifest.id, manifest_hash=digest, at=at, by=by, why=manifest.purpose
+        )
+        return cls(study=manifest.id, manifest_hash=digest, changes=(change,))
+
+    def changed(
+        self, state: StateName, key: Ed25519PrivateKey, *, at: datetime, by: str, why: str
+    ) -> StudyState:
+        """The same study in its next state, signed with the service key. Raises as ``next_change``."""
+        change = next_change(key, self.changes[-1], state, at=at, by=by, why=why)
         return self.model_copy(update={"changes": (*self.changes, change)})
+
+    def history(self, certificates: Sequence[ServiceKey]) -> History:
+        """What nodes are given: all changes, and the certificates of the keys that signed them.
+
+        Raises:
+            ConfigurationError: ``no-certificate``.
+        """
+        signers = {change.key for change in self.changes}
+        keys = tuple(entry for entry in certificates if entry.public in signers)
+        if not signers <= {entry.public for entry in keys}:
+            raise ConfigurationError(
+                "no-certificate",
+                f"no operator vouches for a key that signed what became of study {self.study!r}",
+                "restore service-keys.json from backup, or run `safeborders coordinator service-key`",
+            )
+        return History(keys=keys, changes=self.changes)

@@ -35,6 +35,10 @@ class Purpose(StrEnum):
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
     BACKUP = "safeborders backup v1"
     NOTICE = "safeborders notice v1"
+    SERVICE_KEY = "safeborders service key v1"
+    STATE_CHANGE = "safeborders state change v1"
+    SHARED_REVIEW = "safeborders shared review v1"
+    APPROVAL_WITHDRAWAL = "safeborders approval withdrawal v1"
 
 
 def message(purpose: Purpose, payload: bytes) -> bytes:

@@ -37,6 +37,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limit
 
 from safeborders_fed import __version__
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import EMPTY, Operation
 from safeborders_fed.audit.chain import Head as AuditHead
 from safeborders_fed.audit.log import Event
@@ -45,12 +46,11 @@ from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node import notices
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.studies import APPROVALS, REFUSALS
+from safeborders_fed.node.studies import APPROVALS, REFUSALS, WITHDRAWALS
 from safeborders_fed.node.studies import DIRECTORY as STUDIES
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
@@ -69,7 +69,7 @@ NOTHING: Final = Caps(0.0, 0.0, 0.0)
 """For a ledger that is opened to be read."""
 _PARTS: Final = (".part", ".partial")
 _PRIVATE: Final = b"PRIVATE KEY-----"
-_BOX: Final = re.compile(rf"{STUDIES}/[^/]+/({APPROVALS}|{REFUSALS})/")
+_BOX: Final = re.compile(rf"{STUDIES}/[^/]+/({APPROVALS}|{REFUSALS}|{WITHDRAWALS})/")
 
 
 class _Model(BaseModel):

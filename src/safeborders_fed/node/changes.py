@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import Event
 from safeborders_fed.errors import ConfigurationError
-from safeborders_fed.node import notices
 from safeborders_fed.study import canonical, durable
 
 if TYPE_CHECKING:

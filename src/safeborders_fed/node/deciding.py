@@ -1,4 +1,4 @@
-"""People of a node decide on a study: look at it, approve it, refuse it.
+"""People of a node decide on a study: look at it, approve it, take that back, refuse it.
 
 Guarantees: who signs names the hash of what was read, in full; only enrolled approvers sign; nothing is
 written into the ledger or the audit log here, since both belong to the service while it runs: it takes up
@@ -15,6 +15,7 @@ from safeborders_fed.errors import RefusedError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import Approval, approve
 from safeborders_fed.node.refusals import StudyRefusal, refuse, require_enrolled
+from safeborders_fed.node.taking_back import ApprovalWithdrawal, take_back
 from safeborders_fed.privacy import accounting
 from safeborders_fed.study.offering import Status, Why
 
@@ -123,6 +124,39 @@ def refuse_study(
     )
     desk.studies.add_refusal(refusal)
     return refusal
+
+
+def withdraw_approval(
+    desk: Desk, study: str, *, manifest_hash: str, name: str, key: Ed25519PrivateKey
+) -> tuple[ApprovalWithdrawal, Standing]:
+    """One person takes their approval back, before the study is taken on.
+
+    Raises:
+        RefusedError: ``another-hash``, ``not-an-approver``, ``nothing-to-take-back``, ``study-running`` or
+            ``study-ended``.
+        UsageError: ``unknown-study``.
+        PeerError, ConfigurationError: The study does not verify, or cannot be written.
+    """
+    manifest = _open(desk, study, manifest_hash)
+    public = public_hex(key)
+    require_enrolled(desk.approvers, name, public)
+    back = desk.studies.withdrawals(study)
+    own = [
+        approval
+        for approval in desk.studies.approvals(study)
+        if (approval.approver, approval.subject_hash) == (public, manifest.hash())
+        and not any(entry.takes_back(approval) for entry in back)
+    ]
+    if not own:
+        raise RefusedError(
+            "nothing-to-take-back",
+            f"{name} has not approved study {study!r}, or has taken that back",
+            f"see `safeborders node study show {study}`",
+        )
+    withdrawal = take_back(key, own[0], study=study, signed_at=desk.clock())
+    desk.studies.add_withdrawal(withdrawal)
+    _open(desk, study, manifest_hash)  # the service may have taken it on meanwhile
+    return withdrawal, desk.standing(manifest)
 
 
 def _open(desk: Desk, study: str, manifest_hash: str) -> Manifest:

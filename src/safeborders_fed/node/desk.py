@@ -1,18 +1,19 @@
 """Where studies wait for a node's people: what is offered, what they signed, what may start.
 
 Guarantees: a study may start only if enough enrolled people approved exactly this manifest, none of their
-approvals has expired, and nobody has refused it. Where a study stands is worked out anew each time, from
+approvals has expired or was taken back, and nobody has refused it. What other states think of it permits
+nothing. Where a study stands is worked out anew each time, from
 documents on the disk and the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
+from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node import population
 from safeborders_fed.node.approvals import Approval, Approver, require_approvals
 from safeborders_fed.node.policy import Objection, refuse_for
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from safeborders_fed.node.studies import NodeStudies
     from safeborders_fed.study.manifest import Manifest
 
+OF_A_MANIFEST: Final = frozenset({"bad-manifest", "bad-parameters"})
+"""Configuration errors that an operator's document makes, and not this node."""
 _WHY = {
     "policy": Why.POLICY,
     "closed": Why.CLOSED,
@@ -36,6 +39,7 @@ _WHY = {
     "wrong-roster": Why.ROSTER,
     "wrong-operator": Why.UNKNOWN_OPERATOR,
     "study-changed": Why.CHANGED,
+    "bad-state-changes": Why.HISTORY,
 }
 
 
@@ -43,7 +47,7 @@ def why(error: SafeBordersError) -> Why:
     """What the other side is told of an error: a word of a fixed list."""
     found = _WHY.get(error.code)
     if found is None:
-        is_theirs = isinstance(error, PeerError | RefusedError) or error.code == "bad-manifest"
+        is_theirs = isinstance(error, PeerError | RefusedError | UsageError) or error.code in OF_A_MANIFEST
         found = Why.MALFORMED if is_theirs else Why.UNAVAILABLE
     return found
 
@@ -79,6 +83,7 @@ class Desk:
         ledger: The ledger or, for people who may not open it, what the service last stated of it.
         clock: Gives the time, UTC.
         latest_snapshot: Gives the snapshot of the case store that a study would run on now.
+        accepted: Node to public key, as accepted here: whose reviews are believed.
     """
 
     node: str
@@ -90,16 +95,22 @@ class Desk:
     approvers: Collection[Approver]
     clock: Callable[[], datetime]
     latest_snapshot: Callable[[], str | None]
+    accepted: Mapping[str, str] = field(default_factory=dict)
+
+    def others(self, manifest: Manifest) -> dict[str, str]:
+        """The accepted keys of a study's other participants."""
+        nodes = [node for node in manifest.participants if node != self.node]
+        return {node: self.accepted[node] for node in nodes if node in self.accepted}
 
     def standing(self, manifest: Manifest) -> Standing:
         """Where a study stands.
 
         Raises:
-            PeerError: As ``refusal``.
+            PeerError: As ``refusal``, and as ``NodeStudies.withdrawals``.
         """
         refusal = self.refusal(manifest)
         obstacle = self._obstacle(manifest)
-        counted = self._counted(manifest, needed=1)
+        counted = self.counted(manifest)
         here = Standing(
             Status.PENDING,
             Why.NONE if obstacle is None else why(obstacle),
@@ -136,7 +147,7 @@ class Desk:
 
         Raises:
             RefusedError: ``not-approved`` or ``not-enough-approvals``.
-            PeerError: As ``refusal``.
+            PeerError: As ``refusal``, and as ``NodeStudies.withdrawals``.
         """
         refusal = self.refusal(manifest)
         if refusal is not None:
@@ -147,18 +158,24 @@ class Desk:
             )
         return self._require(manifest, self.policy.approvals_needed)
 
-    def counted(self, manifest: Manifest) -> NoisedCount | None:
+    def noised_count(self, manifest: Manifest) -> NoisedCount | None:
         """The noised count of a study's population that is remembered for the latest snapshot, if any."""
         snapshot = self.latest_snapshot()
         return None if snapshot is None else self.ledger.counts.remembered(manifest.population, snapshot)
 
     def cost_of_count(self, manifest: Manifest) -> float:
         """Rho that counting its population would cost when the study is taken on; 0 if it is remembered."""
-        return 0.0 if self.counted(manifest) is not None else population.cost(self.policy.least_victims)
+        return 0.0 if self.noised_count(manifest) is not None else population.cost(self.policy.least_victims)
 
     def _require(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+        taken_back = self.studies.withdrawals(manifest.id)
+        standing = [
+            approval
+            for approval in self.studies.approvals(manifest.id)
+            if not any(withdrawal.takes_back(approval) for withdrawal in taken_back)
+        ]
         return require_approvals(
-            self.studies.approvals(manifest.id),
+            standing,
             subject="study",
             subject_hash=manifest.hash(),
             approvers=self.approvers,
@@ -166,9 +183,10 @@ class Desk:
             now=self.clock(),
         )
 
-    def _counted(self, manifest: Manifest, needed: int) -> tuple[Approval, ...]:
+    def counted(self, manifest: Manifest) -> tuple[Approval, ...]:
+        """The approvals that count now, be they enough or not. Raises PeerError as ``standing``."""
         try:
-            return self._require(manifest, needed)
+            return self._require(manifest, 1)
         except RefusedError:
             return ()
 
@@ -209,7 +227,7 @@ class Desk:
         self.ledger.require_budget(manifest.id, manifest.rho, count=self.cost_of_count(manifest))
 
     def _require_victims(self, manifest: Manifest) -> None:
-        counted = self.counted(manifest)
+        counted = self.noised_count(manifest)
         if counted is not None and counted.noised < self.policy.least_victims:
             raise population.too_few(manifest, self.policy.least_victims)
 

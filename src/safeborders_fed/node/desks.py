@@ -85,7 +85,8 @@ def desk_over(
     Raises:
         ConfigurationError: As ``NodeSettings.accepted_keys`` and ``open_studies``.
     """
-    roster = settings.accepted_keys().roster
+    accepted = settings.accepted_keys()
+    roster = accepted.roster
     said = budget.statement if isinstance(budget, StatedBudget) else None  # the store is not theirs to read
     return Desk(
         settings.country,
@@ -99,4 +100,5 @@ def desk_over(
         latest_snapshot=partial(CaseStore.latest_of, settings.store_path)
         if said is None
         else lambda: said.latest_snapshot,
+        accepted=accepted.keys(),
     )

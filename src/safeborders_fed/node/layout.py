@@ -6,7 +6,7 @@ group of the directory is that of all its people, the group of ``studies`` that 
 
 Guarantees: what this table does not name is for the node's own user only. No entry is open to users outside
 these groups, who cannot enter the directory. Nobody but the node's own user writes anything in it, except
-that approvers add papers to a study's two boxes. Links are never followed.
+that approvers add papers to a study's boxes. Links are never followed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ STUDIES: Final = "studies"
 FOR_ALL_PEOPLE: Final = frozenset(
     {"node.toml", "approvers.json", "accepted-keys.json", "coordinator.json", BUDGET}
 )
-BOXES: Final = frozenset({"approvals", "refusals"})
-_OF_A_STUDY: Final = frozenset({"published.json", "outcome.json", "refusal.json"})
+BOXES: Final = frozenset({"approvals", "refusals", "withdrawals"})
+_OF_A_STUDY: Final = frozenset(
+    {"published.json", "outcome.json", "refusal.json", "changes.json", "keys.json"}
+)
+_REVIEWS: Final = "reviews"
 _HOME: Final = 0o2710
 _SHARED: Final = stat.S_ISGID | SHARED_DIRECTORY
 
@@ -144,6 +147,9 @@ def _studies(directory: Path) -> Iterator[Entry]:
         for path in _inside(study):
             if path.name in BOXES and path.is_dir():
                 yield Entry(path, BOX, "approvers")
+            elif path.name == _REVIEWS and path.is_dir():
+                yield from (Entry(file, SHARED_FILE, "approvers") for file in _inside(path))
+                yield Entry(path, _SHARED, "approvers")
             elif path.name in _OF_A_STUDY:
                 yield Entry(path, SHARED_FILE, "approvers")
             else:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import AuditLog, Event
 from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import notices
 from safeborders_fed.node.changes import unwritable
 from safeborders_fed.study import canonical
 from safeborders_fed.study.key_files import (

@@ -90,6 +90,7 @@ class Participant:
         approvers: The people enrolled at the node.
         audit_log: Where every approval and contribution is written.
         studies: The studies that it is offered, on its disk. Without it only ``approve`` takes studies on.
+        share_reviews: Whether the other nodes may read what this node's people decide.
         clock: Gives the time, UTC (tests inject it).
         noise: The sampler; only a privacy audit passes another.
     """
@@ -104,6 +105,7 @@ class Participant:
         approvers: Collection[Approver],
         audit_log: AuditLog,
         studies: NodeStudies | None = None,
+        share_reviews: bool = False,
         clock: Callable[[], datetime] = now,
         noise: Noise = discrete_gaussian,
     ) -> None:
@@ -132,8 +134,10 @@ class Participant:
                 approvers=approvers,
                 clock=clock,
                 latest_snapshot=store.latest_snapshot,
+                accepted=identity.accepted,
             )
-            self._offers = Offers(desk, audit_log, self.end)
+            sharing = identity.signing_key if share_reviews else None
+            self._offers = Offers(desk, audit_log, self.end, sharing)
             self._offers.end_expired()
 
     @property

@@ -14,10 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import Event
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
-from safeborders_fed.node import budget_statement, layout, notices
+from safeborders_fed.node import budget_statement, layout
 from safeborders_fed.node.changes import alone, unwritable
 from safeborders_fed.node.layout import Entry, Groups, group_name, user_name
 from safeborders_fed.node.own_keys import signing_key

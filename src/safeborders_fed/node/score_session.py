@@ -14,13 +14,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import Event
 from safeborders_fed.cases.mapping import Mapping
 from safeborders_fed.cases.rejection import Quarantine
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError, DataError, UsageError
-from safeborders_fed.node import notices, review_list
+from safeborders_fed.node import review_list
 from safeborders_fed.node.changes import alone
 from safeborders_fed.node.models import Accepted, NodeModels
 from safeborders_fed.node.referrals import Referrals, read_referrals

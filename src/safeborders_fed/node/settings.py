@@ -69,6 +69,7 @@ class NodeSettings(BaseModel):
         store: Where its case store is, relative to ``home``.
         operator_keys: Public keys of the coordinator's operators, whose studies and models this node takes.
         operator_signatures: How many of them must have signed a model.
+        share_reviews: Whether the other nodes may read what its people decide on studies.
         policy: What it permits; without one it takes part in nothing.
         limits: How much of the machine a message may take.
     """
@@ -83,6 +84,7 @@ class NodeSettings(BaseModel):
     store: Annotated[Path, Field(strict=False)]
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
+    share_reviews: bool = False
     policy: Policy | None = None
     limits: Limits = Limits()
 
@@ -175,6 +177,7 @@ class NodeSettings(BaseModel):
                 approvers=EnrolledNow(self),
                 audit_log=audit_log,
                 studies=open_studies(self),
+                share_reviews=self.share_reviews,
             )
         except BaseException:
             audit_log.close()

@@ -30,6 +30,10 @@ store = "store"
 # operator_keys = ["..."]
 # operator_signatures = 1
 
+# Whether the other states may read whether this one has approved or refused a study, and the reason's word.
+# No names of people leave. It is information for them and permits nothing.
+# share_reviews = false
+
 # What this node permits. Without a policy it takes part in nothing: remove the marks and set each value.
 # docs/policy.md explains each key; `safeborders node policy check` says in plain words what was written.
 # [policy]

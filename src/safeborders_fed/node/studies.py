@@ -5,7 +5,10 @@ Layout, in the node's home directory::
     studies/ID/published.json     the manifest under the operator's signature
     studies/ID/approvals/KEY.json one person's signed yes; KEY is the beginning of their public key
     studies/ID/refusals/KEY.json  one person's signed no, as that person left it
+    studies/ID/withdrawals/KEY.json one person's signed word that their yes counts no more
     studies/ID/refusal.json       the no that stands
+    studies/ID/changes.json       what became of it, as the coordinator signed it
+    studies/ID/reviews/XX.json    what another state shares of its decision
     studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
     studies/ID/outcome.json       how the coordinator said it ended
     studies/ID/transcript/        the record of it, in parts
@@ -35,17 +38,23 @@ from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, 
 from safeborders_fed.node.approvals import Approval, Approver
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.refusals import StudyRefusal
+from safeborders_fed.node.taking_back import ApprovalWithdrawal
 from safeborders_fed.study import canonical, durable, publication
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
+from safeborders_fed.study.reviews import SharedReview
+from safeborders_fed.study.state_changes import History
 
 LOG: Final = logging.getLogger(__name__)
 DIRECTORY: Final = "studies"
 PUBLISHED: Final = "published.json"
 APPROVALS: Final = "approvals"
 REFUSALS: Final = "refusals"
+WITHDRAWALS: Final = "withdrawals"
 _REFUSAL: Final = "refusal.json"
+_CHANGES: Final = "changes.json"
+_REVIEWS: Final = "reviews"
 _KEYS: Final = "keys.json"
-_LONGEST_DOCUMENT: Final = 2**20
+_LONGEST_DOCUMENT: Final = 2**23
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class NodeStudies:
 
     def __init__(self, home: Path, operators: tuple[str, ...]) -> None:
         self._directory = Path(home) / DIRECTORY
-        self._operators = operators
+        self.operators = operators
 
     def directory(self, study: str) -> Path:
         """Where a study's files are.
@@ -87,6 +96,14 @@ class NodeStudies:
         """All studies that were offered, by name."""
         return tuple(sorted(path.parent.name for path in self._directory.glob(f"*/{PUBLISHED}")))
 
+    def verified(self, data: bytes) -> Manifest:
+        """The manifest of a published study that is kept, or could be. Raises as ``keep``, writes nothing."""
+        manifest = publication.receive_from(data, self.operators)
+        path = self.directory(manifest.id) / PUBLISHED
+        if path.exists() and publication.unverified(_read(path))[0] != manifest.hash():
+            raise changed(manifest.id)
+        return manifest
+
     def keep(self, data: bytes) -> Manifest:
         """Keeps a published study; the same manifest again changes nothing.
 
@@ -96,16 +113,11 @@ class NodeStudies:
             RefusedError: ``study-changed``, when another manifest of this id was kept before; or from
                 ``Manifest.check``.
         """
-        manifest = publication.receive_from(data, self._operators)
+        manifest = self.verified(data)
         path = self.directory(manifest.id) / PUBLISHED
-        if path.exists():
-            known = publication.unverified(_read(path))[0]
-            if known != manifest.hash():
-                raise changed(manifest.id)
-            if self._verifies(manifest.id):
-                return manifest
-        write(path, data, shared=True)
-        self.open_boxes(manifest.id)
+        if not path.exists() or not self._verifies(manifest.id):
+            write(path, data, shared=True)
+            self.open_boxes(manifest.id)
         return manifest
 
     def open_boxes(self, study: str) -> None:
@@ -114,7 +126,7 @@ class NodeStudies:
         Raises:
             ConfigurationError: ``node-unwritable``.
         """
-        for name in (APPROVALS, REFUSALS):
+        for name in (APPROVALS, REFUSALS, WITHDRAWALS):
             box = self.directory(study) / name
             try:
                 durable.make_box(box)
@@ -136,7 +148,7 @@ class NodeStudies:
             UsageError: ``unknown-study``.
             PeerError, ConfigurationError, RefusedError: As ``keep``.
         """
-        manifest = publication.receive_from(self._published(study), self._operators)
+        manifest = self.verified(self._published(study))
         if manifest.id != study:
             raise ConfigurationError(
                 "study-misplaced",
@@ -255,13 +267,71 @@ class NodeStudies:
         write(path, refusal.to_bytes(), shared=True)
         return path
 
+    def withdrawals(self, study: str) -> tuple[ApprovalWithdrawal, ...]:
+        """The approvals that people have taken back, without what the key that approved has not signed."""
+        found = []
+        for path, data in papers(self.directory(study) / WITHDRAWALS):
+            try:
+                withdrawal = ApprovalWithdrawal.from_bytes(data)
+                withdrawal.check()
+                if withdrawal.study != study:
+                    raise changed(study)
+            except SafeBordersError as error:
+                LOG.warning("withdrawal %s of study %s is passed over: %s", path.name, study, error)
+            else:
+                found.append(withdrawal)
+        return tuple(found)
+
+    def add_withdrawal(self, withdrawal: ApprovalWithdrawal) -> Path:
+        """Keeps that a person takes their approval back, in place of an earlier time.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        return self._leave(withdrawal.study, WITHDRAWALS, withdrawal.approver, withdrawal.to_bytes())
+
+    def history(self, study: str) -> History | None:
+        """What became of a study, as it was told last; None if nothing was told.
+
+        Raises:
+            ConfigurationError: ``record-damaged``.
+        """
+        path = self.directory(study) / _CHANGES
+        try:
+            return History.from_bytes(_read(path)) if path.exists() else None
+        except PeerError as error:
+            raise _damaged(path) from error
+
+    def keep_history(self, study: str, history: History) -> None:
+        """Keeps what became of a study. Raises ConfigurationError ``node-unwritable``."""
+        write(self.directory(study) / _CHANGES, history.to_bytes(), shared=True)
+
+    def reviews(self, study: str) -> dict[str, SharedReview]:
+        """What other states share, by node, as it was when it came; whether it holds now is not checked.
+
+        Raises:
+            ConfigurationError: ``record-damaged``.
+        """
+        found = {}
+        for path in sorted((self.directory(study) / _REVIEWS).glob("*.json")):
+            try:
+                review = SharedReview.from_bytes(_read(path))
+            except PeerError as error:
+                raise _damaged(path) from error
+            found[review.node] = review
+        return found
+
+    def keep_review(self, review: SharedReview) -> None:
+        """Keeps what a state shares. Raises ConfigurationError ``node-unwritable``."""
+        write(self.directory(review.study) / _REVIEWS / f"{review.node}.json", review.to_bytes(), shared=True)
+
     def keep_keys(self, study: str, keys: Mapping[str, str]) -> None:
         """Keeps the nodes' keys as accepted when the study was taken on: a replay checks against these.
 
         Raises:
             ConfigurationError: ``node-unwritable``.
         """
-        write(self.directory(study) / _KEYS, canonical.serialise(dict(keys)))
+        write(self.directory(study) / _KEYS, canonical.serialise(dict(keys)), shared=True)
 
     def keys(self, study: str) -> dict[str, str]:
         """The nodes' keys when the study was taken on.
@@ -333,6 +403,10 @@ def _read(path: Path) -> bytes:
     if len(data) > _LONGEST_DOCUMENT:
         raise PeerError("document-too-long", f"{path} is too long for what it should be", "remove it")
     return data
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError("record-damaged", f"{path} is damaged", "restore it from backup")
 
 
 def _unknown(study: str, directory: Path) -> UsageError:

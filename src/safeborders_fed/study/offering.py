@@ -5,6 +5,9 @@
 2. ``Finished`` → ``Kept``: a node is told how the study ended, and given the record of it in parts, so that
    it can replay the release.
 
+Both carry all signed changes of the study's state so far. An offer carries the reviews that other nodes
+share, an answer this node's own, if its settings share it.
+
 Guarantees: strict models, canonical bytes. What a node says in here depends on documents that people signed,
 its policy, its opening hours and its budget, and on case data only through a noised count that was charged
 and is remembered (``node.population``); every word is from a fixed list and of a length that no case decides.
@@ -15,13 +18,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field as Limit
 
+from safeborders_fed.study.decisions import HUMAN_REASONS, Status, Why
 from safeborders_fed.study.handshake import Hash, Name
 from safeborders_fed.study.header_message import HeaderMessage, from_header
+from safeborders_fed.study.reviews import SharedReview
+from safeborders_fed.study.state_changes import History
+
+__all__ = ["HUMAN_REASONS", "Status", "Why"]
 
 LARGEST_PART: Final = 2**22
 """Bytes of one part; as text in a header a third more, which still fits a message."""
@@ -32,56 +39,6 @@ _Coded = Annotated[str, Limit(max_length=(LARGEST_PART + 2) // 3 * 4)]
 _HashOrNone = Annotated[str, Limit(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class Status(StrEnum):
-    """Where a node stands on a study."""
-
-    PENDING = "pending"
-    """Its people have not decided yet."""
-    APPROVED = "approved"
-    REFUSED = "refused"
-    """Its people have refused it, for the reason given."""
-    TAKEN_ON = "taken-on"
-    """Its cost is reserved; it answers rounds."""
-    ENDED = "ended"
-    REJECTED = "rejected"
-    """The node's service would not show it to its people, for the reason given."""
-
-
-class Why(StrEnum):
-    """Why a node refuses a study, rejects it, or could not take it on as things stand."""
-
-    NONE = ""
-    # What people give as their reason.
-    PURPOSE = "purpose"
-    LEGAL_BASIS = "legal-basis"
-    COLUMNS = "columns"
-    COST = "cost"
-    PARTICIPANTS = "participants"
-    TIMING = "timing"
-    OTHER = "other"
-    # What the service finds.
-    POLICY = "policy"
-    CLOSED = "closed"
-    BUDGET = "budget"
-    EXPIRED = "expired"
-    ROSTER = "roster"
-    UNKNOWN_OPERATOR = "unknown-operator"
-    MALFORMED = "malformed"
-    CHANGED = "study-changed"
-    UNAVAILABLE = "unavailable"
-
-
-HUMAN_REASONS: Final = (
-    Why.PURPOSE,
-    Why.LEGAL_BASIS,
-    Why.COLUMNS,
-    Why.COST,
-    Why.PARTICIPANTS,
-    Why.TIMING,
-    Why.OTHER,
-)
-"""What people may give as the reason of a refusal. Anything longer they say by a way of their own."""
-
 Ending = Literal["finished", "failed", "withdrawn"]
 Content = Literal["transcript", "release", "nothing"]
 
@@ -91,11 +48,15 @@ class Offer(HeaderMessage):
 
     Attributes:
         published: ``study.publication.publish``, as text.
+        history: What became of it so far.
+        reviews: What other nodes let everybody know of their decision.
     """
 
     type: Literal["offer"] = "offer"
     study: _Identifier
     published: _Text
+    history: History
+    reviews: tuple[SharedReview, ...] = Limit(default=(), max_length=64)
 
 
 class Offered(HeaderMessage):
@@ -105,6 +66,7 @@ class Offered(HeaderMessage):
         manifest_hash: Of the manifest that this node keeps under the study's id; empty if it keeps none.
         reason: Why, for ``refused`` and ``rejected``; for ``pending`` and ``approved`` what would keep the
             node from taking the study on as things stand now, if anything.
+        review: Its decision for the other nodes to read, if it shares it.
     """
 
     type: Literal["offered"] = "offered"
@@ -113,12 +75,14 @@ class Offered(HeaderMessage):
     manifest_hash: _HashOrNone
     status: Status
     reason: Why = Why.NONE
+    review: SharedReview | None = None
 
 
 class Finished(HeaderMessage):
     """The coordinator tells a node how a study ended, and gives it one part of the record.
 
     Attributes:
+        history: What became of it: the last change is its end.
         release_hash: SHA-256 of the release's document; empty if nothing was released.
         part: Counts from 0.
         parts: How many there are, one at least.
@@ -130,6 +94,7 @@ class Finished(HeaderMessage):
     study: _Identifier
     manifest_hash: Hash
     outcome: Ending
+    history: History
     release_hash: _HashOrNone
     part: int = Limit(ge=0, lt=MOST_PARTS)
     parts: int = Limit(ge=1, le=MOST_PARTS)

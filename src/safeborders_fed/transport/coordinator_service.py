@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from safeborders_fed.coordinator import pki
+from safeborders_fed.coordinator import pki, recording
 from safeborders_fed.coordinator.enrolment import expiries, transport_keys
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.home import CoordinatorHome
@@ -53,6 +53,7 @@ class CoordinatorService:
     _warned: date | None = field(default=None, init=False)
     _begun: dict[str, list[float]] = field(default_factory=dict, init=False)
     _certificate: Path | None = field(default=None, init=False)
+    _unlogged: str = field(default="", init=False)
 
     @property
     def directory(self) -> Path:
@@ -126,10 +127,22 @@ class CoordinatorService:
         settings = SuperLinkSettings.of(self.home)
 
         def between() -> None:
+            self._log()
             self._register(settings)
             self._take_up(settings)
 
         Runner(settings, self.home.deadline_seconds, self._work, between).run()
+
+    def _log(self) -> None:
+        """Takes up what waits for the audit log. One that cannot be written stops what must be logged."""
+        try:
+            recording.take_up(self.home)
+        except ConfigurationError as error:
+            if error.code != self._unlogged:
+                LOG.error("the audit log is not written: %s", error)  # noqa: TRY400 - its text says all
+            self._unlogged = error.code
+        else:
+            self._unlogged = ""
 
     def _register(self, settings: SuperLinkSettings) -> None:
         """Makes SuperLink know the nodes that are enrolled now."""

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from safeborders_fed.audit import notices
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
-from safeborders_fed.node import budget_statement, notices
+from safeborders_fed.node import budget_statement
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.participant import Participant

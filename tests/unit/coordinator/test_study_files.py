@@ -6,19 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safeborders_fed.cli import watching
 from safeborders_fed.coordinator.following import follow
 from safeborders_fed.coordinator.home import CoordinatorHome, create_home
 from safeborders_fed.coordinator.study_files import StudyFiles
-from safeborders_fed.coordinator.study_state import NEXT, TERMINAL, Change, StudyState
+from safeborders_fed.coordinator.study_state import StudyState
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
+from safeborders_fed.study.state_changes import NEXT, TERMINAL, first_change
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
+KEY = Ed25519PrivateKey.generate()
 
 
 def state(name: Any = "draft") -> StudyState:
-    change = Change(state=name, at=NOW.isoformat(), by="Ana", why="a test")
+    drafted = first_change(KEY, study="study-1", manifest_hash="ab" * 32, at=NOW, by="Ana", why="a test")
+    change = drafted.model_copy(update={"state": name})
     return StudyState(study="study-1", manifest_hash="ab" * 32, changes=(change,))
 
 
@@ -39,11 +43,11 @@ def files(home: CoordinatorHome) -> StudyFiles:
 @pytest.mark.parametrize("after", list(NEXT))
 def test_states_follow_each_other_in_one_direction(before: Any, after: Any) -> None:
     if after in NEXT[before]:
-        found = state(before).changed(after, at=NOW, by="Bo", why="because")
+        found = state(before).changed(after, KEY, at=NOW, by="Bo", why="because")
         assert (found.state, found.changes[-1].by, len(found.changes)) == (after, "Bo", 2)
         return
     with pytest.raises(RefusedError, match=f"cannot become {after}"):
-        state(before).changed(after, at=NOW, by="Bo", why="because")
+        state(before).changed(after, KEY, at=NOW, by="Bo", why="because")
 
 
 def test_nothing_follows_an_end() -> None:

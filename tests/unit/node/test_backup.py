@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation_of import CEREMONY
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation, verify
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.intake import import_file
@@ -21,7 +22,7 @@ from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, DataError, RefusedError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import notices, restoring
+from safeborders_fed.node import restoring
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
 from safeborders_fed.node.backup import Manifest, back_up

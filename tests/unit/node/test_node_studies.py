@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation_of import POLICY, SMALL, analysis_table, participant, study
+from federation_of import POLICY, SMALL, analysis_table, history_of, participant, study
 from safeborders_fed.errors import PeerError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.participant import Participant
@@ -27,6 +27,17 @@ from safeborders_fed.study.publication import publish
 OPERATOR = public_hex(SMALL.operator)
 PEOPLE = SMALL.people["BE"]
 NOW = datetime.now(UTC)
+
+
+def offered(manifest: Manifest, key: Ed25519PrivateKey = SMALL.operator, **changes: object) -> Offer:
+    return Offer(
+        **{  # type: ignore[arg-type] - tests pass wrong values too
+            "study": manifest.id,
+            "published": publish(manifest, key).decode(),
+            "history": history_of(manifest, operator=key),
+            **changes,
+        }
+    )
 
 
 @dataclass
@@ -63,7 +74,10 @@ class Node:
         return decode(self.running.answer(request.encode()).data)
 
     def offer(self, manifest: Manifest, key: Ed25519PrivateKey = SMALL.operator) -> Offered:
-        found = self.ask(Offer(study=manifest.id, published=publish(manifest, key).decode()))
+        told, before = history_of(manifest, operator=key), self.studies.history(manifest.id)
+        if before is not None:
+            told = told.model_copy(update={"changes": before.changes})
+        found = self.ask(offered(manifest, key, history=told))
         assert isinstance(found, Offered)
         return found
 
@@ -87,8 +101,10 @@ class Node:
         return self.ask(Join(study=manifest.id, manifest_hash=manifest.hash()))
 
     def logged(self) -> list[str]:
+        """What is in its audit log, but for what the coordinator said became of the study."""
         lines = (self.directory / "BE.audit.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line)["operation"] for line in lines]
+        operations = [json.loads(line)["operation"] for line in lines]
+        return [operation for operation in operations if operation != "study-state"]
 
 
 @pytest.fixture
@@ -230,7 +246,7 @@ def test_what_would_keep_an_approved_study_from_starting_is_said_beforehand(
 
 def test_what_is_no_published_study_is_rejected(node: Node) -> None:
     for text in ("{}", "garbage", publish(MANIFEST, SMALL.operator).decode()):
-        found = node.ask(Offer(study="another", published=text))
+        found = node.ask(offered(MANIFEST, study="another", published=text))
         assert isinstance(found, Offered)
         assert (found.status, found.reason) == (Status.REJECTED, Why.MALFORMED)
 
@@ -245,7 +261,9 @@ def finished(**changes: object) -> Finished:
         "parts": 1,
         "content": "nothing",
     }
-    return Finished(**{**terms, **changes})  # type: ignore[arg-type] - tests pass wrong values too
+    terms |= changes
+    ended = history_of(MANIFEST, "running", terms["outcome"])  # type: ignore[arg-type]
+    return Finished(**{"history": ended, **terms})  # type: ignore[arg-type] - tests pass wrong values too
 
 
 RELEASE = b'{"weights":[1.0,2.0]}'
@@ -381,7 +399,7 @@ def test_it_ends_at_the_next_start_too_whoever_signs_for_the_coordinator_then(ta
 
 def test_a_node_that_is_offered_no_studies_refuses_offers(tmp_path: Path) -> None:
     alone = participant(tmp_path, "BE", analysis_table(10, 1))
-    request = Offer(study="study-1", published=publish(MANIFEST, SMALL.operator).decode())
+    request = offered(MANIFEST)
     assert decode(alone.answer(request.encode()).data) == Refusal("BE", Reason.MALFORMED)
     assert alone.end_expired() == ()
 
@@ -393,7 +411,7 @@ def test_answers_have_one_length_whatever_the_store_holds(tmp_path: Path) -> Non
         directory.mkdir()
         node = Node(directory)
         node.running._store.table = analysis_table(rows, 2)
-        request = Offer(study="study-1", published=publish(MANIFEST, SMALL.operator).decode())
+        request = offered(MANIFEST)
         lengths.add(len(node.running.answer(request.encode()).data))
     assert len(lengths) == 1
 

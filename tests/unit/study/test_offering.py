@@ -2,6 +2,7 @@
 
 import pytest
 
+from federation_of import history_of, study
 from safeborders_fed.errors import PeerError
 from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.messages import decode
@@ -19,9 +20,11 @@ from safeborders_fed.study.offering import (
 
 HASH = "ab" * 32
 OFFERED = Offered(study="s", node="BG", manifest_hash=HASH, status=Status.PENDING)
+HISTORY = history_of(study())
 FINISHED = Finished(
     study="s",
     manifest_hash=HASH,
+    history=HISTORY,
     outcome="finished",
     release_hash=HASH,
     part=1,
@@ -33,7 +36,12 @@ FINISHED = Finished(
 
 @pytest.mark.parametrize(
     "message",
-    [Offer(study="s-1", published="{}"), OFFERED, FINISHED, Kept(study="s", node="BG", part=0)],
+    [
+        Offer(study="s-1", published="{}", history=HISTORY),
+        OFFERED,
+        FINISHED,
+        Kept(study="s", node="BG", part=0),
+    ],
 )
 def test_a_message_comes_back_as_it_was(message: Offer | Offered | Finished | Kept) -> None:
     assert decode(message.encode()) == message

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from safeborders_fed.coordinator import pki
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.coordinator import pki, recording
 from safeborders_fed.coordinator.founding import add_network
 from safeborders_fed.coordinator.home import CoordinatorHome, create_home
 from safeborders_fed.coordinator.study_files import studies
@@ -44,3 +45,20 @@ def test_superlink_takes_up_a_renewed_certificate_once_and_between_studies(
         assert service._watch() == set()
     assert service._watch() == {"superlink"}
     assert service._watch() == set()
+
+
+def test_the_service_logs_what_waits_and_goes_on_without_a_log_that_it_cannot_write(
+    home: CoordinatorHome, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = CoordinatorService(home, lambda _: None)
+    log = home.path / "audit.jsonl"
+    before = log.read_bytes()
+    recording.note(home, Operation.EXPORT, who="Ana", why="a test")
+    service._log()
+    assert log.read_bytes().startswith(before)
+    assert log.read_bytes().count(b"\n") == before.count(b"\n") + 1
+    recording.note(home, Operation.EXPORT, who="Ana", why="a test")
+    log.write_bytes(before.replace(b"Ana", b"Eve"))
+    service._log()
+    service._log()
+    assert [record.message.count("audit-log-altered") for record in caplog.records] == [1]

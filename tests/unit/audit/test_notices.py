@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 from audit_samples import KEY, NEXT_KEY, PUBLIC, open_log
-
+from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation, verify
 from safeborders_fed.audit.log import AuditLog, Event
-from safeborders_fed.node import notices
 
 
 def taken_up(directory: Path) -> AuditLog:

@@ -1,16 +1,18 @@
-"""What commands did while the service held the audit log: notes that the service takes up.
+"""What was done while another process held the audit log: notes that whoever writes it next takes up.
 
-The audit log has one writer at a time. A command that finds it busy leaves a note in ``notices/`` of the
-node's directory; whoever writes the log next, the service or another command, takes it up.
+The audit log has one writer at a time. A command that finds it busy leaves a note in ``notices/`` of the home
+directory, of a node or of the coordinator; whoever writes the log next, the service or another command, takes
+it up.
 
-Guarantees: a note is on the disk before the command ends, is signed by the node's key, and is logged once,
-however often it is taken up. A note that is not this node's is moved aside, and that is logged.
+Guarantees: a note is on the disk before the command ends, is signed by the log's key, and is logged once,
+however often it is taken up. A note that is not this home's is moved aside, and that is logged.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -23,7 +25,6 @@ from safeborders_fed.audit.log import AuditLog, Event
 from safeborders_fed.errors import ConfigurationError, PeerError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
-from safeborders_fed.node.journal import now
 from safeborders_fed.study import canonical, durable
 
 DIRECTORY: Final = "notices"
@@ -124,7 +125,7 @@ def leave(home: Path, key: Ed25519PrivateKey, node: str, event: Event, change: s
 def _notice(node: str, event: Event, number: str) -> Notice:
     return Notice(
         id=number,
-        at=now().isoformat(timespec="microseconds"),
+        at=datetime.now(UTC).isoformat(timespec="microseconds"),
         node=node,
         operation=event.operation,
         who=event.who,
