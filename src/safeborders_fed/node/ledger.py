@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from safeborders_fed.errors import DefectError, RefusedError
+from safeborders_fed.node.anchored import Anchored
 from safeborders_fed.node.journal import GENESIS, Journal, altered, now
 from safeborders_fed.node.witnesses import Witnesses
 from safeborders_fed.study import canonical
@@ -76,6 +77,7 @@ class Ledger:
         self._journal = Journal(path, clock)
         self._db = self._journal.db
         self.witnesses = Witnesses(self._journal)
+        self.anchors = Anchored(self._journal)
 
     def close(self) -> None:
         """Closes the database."""

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from safeborders_fed.audit import anchors
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
@@ -159,8 +160,8 @@ class NodeSettings(BaseModel):
         """The node, ready to take part in studies.
 
         Raises:
-            ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; or as NodeKeys.load,
-                CaseStore.open, Ledger and AuditLog.
+            ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; ``audit-log-cut``; or as
+                NodeKeys.load, CaseStore.open, Ledger and AuditLog.
             RefusedError: a key of the roster has expired.
         """
         if self.policy is None:
@@ -169,13 +170,15 @@ class NodeSettings(BaseModel):
         if accepted.roster is None:
             self._document(ROSTER_FILE, "no-roster", _ACCEPT_ROSTER)
         self.approvers()  # without any, the node does not start
+        ledger = self.open_ledger()
+        anchors.require(self.audit_path, ledger.anchors.all())  # before anything is written to the log
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
             key = load_key(self.signing_key_path)
             return Participant(
                 identity=Identity.from_accepted(self.country, key, accepted, now().date()),
                 store=self.open_store(),
-                ledger=self.open_ledger(),
+                ledger=ledger,
                 policy=self.policy,
                 approvers=EnrolledNow(self),
                 audit_log=audit_log,

@@ -6,6 +6,7 @@ Layout, in the node's home directory::
     studies/ID/approvals/KEY.json one person's signed yes; KEY is the beginning of their public key
     studies/ID/refusal.json       one person's signed no
     studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
+    studies/ID/anchors/           anchors of the other nodes' audit logs (``study.anchors``)
     studies/ID/outcome.json       how the coordinator said it ended
     studies/ID/transcript/        the record of it, in parts
     studies/ID/release.json       what it released
@@ -18,7 +19,7 @@ all. Whether a study runs is not written here: documents that people signed, and
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,7 +28,9 @@ from typing import Final
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.refusals import StudyRefusal
-from safeborders_fed.study import canonical, durable, publication
+from safeborders_fed.study import anchors, canonical, durable, publication
+from safeborders_fed.study.anchors import KeptAnchor
+from safeborders_fed.study.handshake import Joined
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
 
 LOG: Final = logging.getLogger(__name__)
@@ -212,6 +215,23 @@ class NodeStudies:
         keys: dict[str, str] = canonical.parse(_read(path))
         return keys
 
+    def keep_anchors(self, study: str, joined: Sequence[Joined], *, by: str, today: date) -> None:
+        """Keeps what other nodes signed when they joined; its signatures were checked.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        directory = self.directory(study)
+        try:
+            anchors.keep(directory, joined, by=by, today=today)
+        except OSError as error:
+            raise unwritable(directory, error) from error
+
+    def anchors(self, node: str) -> tuple[KeptAnchor, ...]:
+        """All anchors of a node's audit log that are kept here."""
+        found = sorted(self._directory.glob(f"*/{anchors.DIRECTORY}"))
+        return tuple(kept for path in found for kept in anchors.kept(path.parent, node))
+
     def _published(self, study: str) -> bytes:
         path = self.directory(study) / PUBLISHED
         if not path.exists():
@@ -229,11 +249,16 @@ def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         durable.replace(path, content)
     except OSError as error:
-        raise ConfigurationError(
-            "node-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "free space on its disk, or mend the rights of the node's directory",
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> ConfigurationError:
+    """The error for a directory of the node that cannot be written."""
+    return ConfigurationError(
+        "node-unwritable",
+        f"{path} cannot be written: {error.strerror}",
+        "free space on its disk, or mend the rights of the node's directory",
+    )
 
 
 def changed(study: str) -> RefusedError:
