@@ -40,9 +40,9 @@ tbody th { font-weight: normal; }
 thead th, tfoot td, tfoot th { font-weight: bold; background: #f2f2f2; }
 @page { size: A4; margin: 10mm; }
 @media print {
-  body { padding: 0; max-width: none; font-size: 7.5pt; line-height: 1.2; }
+  body { padding: 0; max-width: none; font-size: 8pt; line-height: 1.25; }
   h1 { font-size: 12pt; } h2 { font-size: 9pt; margin: 1.5mm 0 .5mm; break-after: avoid; }
-  table { font-size: 6.5pt; } th, td { padding: 0 1mm; } .scroll { overflow: visible; }
+  table { font-size: 7pt; } th, td { padding: 0 1mm; } .scroll { overflow: visible; }
 }
 """
 
@@ -178,7 +178,7 @@ def _studies(summary: Summary) -> str:
     more = f"; {left_out} earlier ones are in the sum only" if left_out else ""
     answers = sum(cost.answers for cost in summary.studies.values())
     return "<h2>Studies</h2>" + _table(
-        f"What one victim's protection paid, at delta {DELTA:g}; costs add in rho, not in epsilon{more}",
+        f"What it cost one victim at most, at delta {DELTA:g}; costs add in rho, not in epsilon{more}",
         ["study", "days in the log", "answers that left", "rho", "epsilon"],
         rows,
         [f"{len(summary.studies)} in all", "", f"{answers:,}", *_cost(summary.rho)],

@@ -15,8 +15,9 @@ from typing import Final
 from safeborders_fed.audit.chain import Entry, Operation
 from safeborders_fed.audit.period import Period, Row
 
-LISTED: Final = 6
+LISTED: Final = 7
 _MONTHS: Final = 12
+_TAKEN_ON: Final = frozenset({Operation.APPROVE, Operation.CONTRIBUTE, Operation.STUDY_END})
 NOTABLE: Final = {
     "Refusals": frozenset({Operation.REFUSE, Operation.REFUSE_REQUEST}),
     "Keys and people": frozenset({Operation.KEY_CHANGE, Operation.REKEY}),
@@ -114,7 +115,7 @@ class Summary:
             if entry.operation in operations:
                 self.notable[name].add(entry)
         study = entry.details.get("study")
-        if isinstance(study, str) and study:
+        if isinstance(study, str) and study and entry.operation in _TAKEN_ON:
             self._study(study, entry)
 
     def _study(self, name: str, entry: Entry) -> None:
