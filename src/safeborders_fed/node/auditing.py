@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from safeborders_fed.audit import page, records, verification
 from safeborders_fed.audit.anchors import Anchor
-from safeborders_fed.audit.chain import Operation, Verified, is_signed
+from safeborders_fed.audit.chain import LONGEST_LINE, Operation, Verified, is_signed, parse_line
 from safeborders_fed.audit.log import Event
 from safeborders_fed.audit.page import Result
 from safeborders_fed.audit.period import Period, rows
 from safeborders_fed.audit.summary import Summary
-from safeborders_fed.audit.tail import Tail, signed_length
+from safeborders_fed.audit.tail import signed_length
 from safeborders_fed.errors import ConfigurationError, SafeBordersError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import notices, own_keys
@@ -105,10 +105,18 @@ def of_home(settings: NodeSettings, given: Sequence[AnchorFile] = ()) -> Source:
 
 
 def of_file(path: Path, keys: Sequence[str], given: Sequence[AnchorFile] = ()) -> Source:
-    """A log or a copy of one, wherever it lies. Raises ConfigurationError as ``_tail``."""
-    entry = _tail(path).entry if path.exists() else None
+    """A log or a copy of one, wherever it lies; that it holds is for ``Source.verify`` to say."""
     found = verification.sort(given, keys)
-    return Source(path, "" if entry is None else entry.node, tuple(keys), found.own, found.foreign)
+    return Source(path, _node(path), tuple(keys), found.own, found.foreign)
+
+
+def _node(path: Path) -> str:
+    """Whose log it is, by its first line; empty when that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return parse_line(file.readline(LONGEST_LINE).removesuffix(b"\n"), 1).node
+    except (OSError, ConfigurationError):
+        return ""
 
 
 def _keys(settings: NodeSettings) -> tuple[str, ...]:
@@ -122,23 +130,19 @@ def _keys(settings: NodeSettings) -> tuple[str, ...]:
         return (public_hex(load_key(settings.signing_key_path)),)
     earlier = accepted.earlier.get(settings.country, ())
     waits = own_keys.successor(settings.signing_key_path).exists()
-    if earlier and waits and settings.audit_path.exists():
-        tail = _tail(settings.audit_path)
-        if tail.entry is not None and is_signed(tail.entry, tail.line, earlier[-1]):
-            return earlier
+    if earlier and waits and _ends_with(settings.audit_path, earlier[-1]):
+        return earlier
     return (*earlier, current)
 
 
-def _tail(path: Path) -> Tail:
+def _ends_with(path: Path, key: str) -> bool:
+    """Whether the last entry of a log is signed by a key; false for a log that cannot be read."""
     try:
         with path.open("rb") as file:
-            return signed_length(file.fileno())[1]
-    except OSError as error:
-        raise ConfigurationError(
-            "audit-log-unreadable",
-            f"the audit log {path.name} cannot be read: {error.strerror}",
-            "give the path of the log, and run this as a user who may read it",
-        ) from error
+            _, tail = signed_length(file.fileno())
+    except (OSError, ConfigurationError):
+        return False
+    return tail.entry is not None and is_signed(tail.entry, tail.line, key)
 
 
 def recorder(settings: NodeSettings) -> Record:
