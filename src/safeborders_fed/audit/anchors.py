@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from safeborders_fed.audit.chain import Entry, Head, Operation, Verified, altered, verify
+from safeborders_fed.audit.tail import signed_length
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.study import canonical
 
@@ -146,10 +147,22 @@ def cut(path: Path, lost: Sequence[Anchor]) -> ConfigurationError:
     return ConfigurationError(
         "audit-log-cut",
         f"the audit log {path.name} lacks {len(lost)} of the entries that it was anchored with "
-        f"({named}{more}): its end was cut off, or another log was put in its place{restored}",
+        f"({named}{more}): {_end(path)}, so its end was cut off, or another log was put in its "
+        f"place{restored}",
         "keep the file as evidence and tell the data protection officer; then put the log back that was "
         "there, or restore the node with `safeborders node restore`, which restores log and ledger together",
     )
+
+
+def _end(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            number = signed_length(file.fileno())[1].head.number
+    except FileNotFoundError:
+        return "now it is gone"
+    except (OSError, ConfigurationError):
+        return "now its end cannot be read"
+    return f"now it ends with entry {number}" if number else "now it is empty"
 
 
 def _restored(line: bytes) -> str:

@@ -305,7 +305,7 @@ def _parameters(file: Path | None) -> dict[str, Any]:
         raise ConfigurationError(
             "parameters-unreadable", f"{file} cannot be read: {error.strerror}", "check the path"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             "parameters-invalid", f"{file} is not TOML: {error}", "mend the line named"
         ) from error

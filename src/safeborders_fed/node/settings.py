@@ -54,7 +54,14 @@ def _state(country: str) -> str:
     return country
 
 
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no path holds a zero byte")
+    return path
+
+
 Country = Annotated[str, AfterValidator(_state)]
+_Path = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
 
 
 class NodeSettings(BaseModel):
@@ -77,10 +84,10 @@ class NodeSettings(BaseModel):
 
     home: Path
     country: Country
-    key_file: Annotated[Path, Field(strict=False)]
-    signing_key_file: Annotated[Path, Field(strict=False)]
-    transport_key_file: Annotated[Path | None, Field(strict=False)] = None
-    store: Annotated[Path, Field(strict=False)]
+    key_file: _Path
+    signing_key_file: _Path
+    transport_key_file: _Path | None = None
+    store: _Path
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
     policy: Policy | None = None
@@ -102,7 +109,7 @@ class NodeSettings(BaseModel):
                 f"{path} cannot be read: {error.strerror}",
                 "give the directory that `safeborders node init` made",
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 "settings-invalid", f"{path} is not TOML: {error}", "mend the line named"
             ) from error
