@@ -11,7 +11,7 @@ import pytest
 from test_study_commands import POLICY, STATES, Scene, copy_site
 
 from enrolment_samples import federation
-from federation_of import MemoryStore, analysis_table
+from federation_of import EIGHT, MemoryStore, analysis_table
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cli import main
 from safeborders_fed.errors import ConfigurationError
@@ -25,7 +25,7 @@ from safeborders_fed.node.visit import Visit
 from safeborders_fed.study.anchors import AnchorFile, kept
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.transport import control
-from study_life import Life
+from study_life import LOGISTIC, Life
 
 STUDY = "tables-2026"
 
@@ -205,3 +205,21 @@ def test_a_restored_node_has_log_and_ledger_of_one_time(site: Path, tmp_path: Pa
     source = of_home(again)
     assert len(source.anchors) == 1
     assert source.result().holds
+
+
+def test_the_anchor_of_a_node_that_comes_later_is_kept_as_well(tmp_path: Path) -> None:
+    life = Life.begin(tmp_path)
+    manifest = life.draft(parameters={**LOGISTIC, "rounds": 6})
+    life.publish(manifest)
+    life.offer()
+    life.approve(manifest)
+    begun = life.calls
+    life.before = lambda call: setattr(life, "silent", {"FI"} if call < begun + 4 else set())
+    life.conduct()
+    holders = [
+        life.files().path,
+        *(tmp_path / node / "studies" / manifest.id for node in EIGHT if node != "FI"),
+    ]
+    (anchor,) = life.nodes["FI"]._ledger.anchors.all()
+    for holder in holders:
+        assert [found.joined.anchor for found in kept(holder, "FI")] == [anchor.hash], holder
