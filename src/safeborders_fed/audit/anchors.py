@@ -184,7 +184,8 @@ def verify_all(path: Path, keys: Sequence[str], numbered: dict[int, str] | None 
 
     Raises:
         ConfigurationError: as ``verify``; ``audit-log-altered`` also for an earlier file that is not the one
-            that the log follows on, or is gone.
+            that the log follows on, or is gone, and for a log that has no place for the first keys: who has
+            a later one could have begun it anew.
     """
     own = _handovers(path) + 1
     found = verify(path, keys[-own:], numbered)
@@ -199,6 +200,8 @@ def verify_all(path: Path, keys: Sequence[str], numbered: dict[int, str] | None 
             verify(earlier, left[-own:])
             left = left[:-own]
         file = earlier
+    if left:
+        raise altered(1, "it begins with a later key than the first one given, and follows on no other file")
     return found
 
 

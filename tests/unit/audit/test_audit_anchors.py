@@ -134,6 +134,19 @@ def test_an_anchor_in_the_file_of_a_lost_key_is_found_there(path: Path) -> None:
         verify_all(path, keys)
 
 
+def test_who_has_the_later_key_cannot_begin_the_log_anew(path: Path) -> None:
+    write(path, 2)
+    with open_log(path) as log:
+        log.change_key(NEXT_KEY, who="node", why="renewed")
+    keys = [*PUBLIC, public_hex(NEXT_KEY)]
+    assert verify_all(path, keys).entries == 3
+    path.unlink()
+    with open_log(path, NEXT_KEY) as log:
+        log.append_many(events(3))
+    with pytest.raises(ConfigurationError, match="begins with a later key"):
+        verify_all(path, keys)
+
+
 def test_a_file_elsewhere_is_not_followed(path: Path) -> None:
     anchor = laid(path)
     _ended(path, "other.jsonl")
