@@ -17,14 +17,13 @@ Guarantees:
 from __future__ import annotations
 
 import hashlib
-import mmap
 import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from safeborders_fed.audit.chain import Entry, Head, Operation, Verified, altered, verify
+from safeborders_fed.audit.chain import LONGEST_LINE, Entry, Head, Operation, Verified, altered, verify
 from safeborders_fed.audit.tail import signed_length
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.study import canonical
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 5
 _ENDED: Final = re.compile(r"[\w.-]{1,100}\.until-[0-9a-f]{8}\.jsonl")
-_BLOCK: Final = 1 << 22
+_BLOCK: Final = 1 << 20
 
 
 class Anchor(NamedTuple):
@@ -75,19 +74,14 @@ def lines_of(path: Path, operation: Operation) -> Iterator[bytes]:
         ConfigurationError: ``audit-log-unreadable``.
     """
     wanted = f'"operation":"{operation.value}"'.encode("ascii")
+    rest = b""  # of a line that goes on in the next block
     try:
         with path.open("rb") as file:
-            if not file.seek(0, 2):
-                return
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                end, at = 0, content.find(wanted)
-                while at >= 0:
-                    start = content.rfind(b"\n", end, at) + 1 or end
-                    end = content.find(b"\n", at)
-                    if end < 0:
-                        return  # a line without an end was never finished
-                    yield content[start:end]
-                    at = content.find(wanted, end)
+            while block := file.read(_BLOCK):
+                data = rest + block
+                end = data.rfind(b"\n") + 1
+                yield from _found(data, end, wanted)
+                rest = data[end:] if len(data) - end <= LONGEST_LINE else b""  # which is no entry
     except FileNotFoundError:
         return
     except OSError as error:
@@ -96,6 +90,15 @@ def lines_of(path: Path, operation: Operation) -> Iterator[bytes]:
             f"the audit log {path.name} cannot be read: {error.strerror}",
             "give the path of the log, and run this as a user who may read it",
         ) from error
+
+
+def _found(lines: bytes, until: int, wanted: bytes) -> Iterator[bytes]:
+    """Those of the whole lines before a place that hold certain bytes, without line ends."""
+    at = lines.find(wanted, 0, until)
+    while at >= 0:
+        end = lines.index(b"\n", at)
+        yield lines[lines.rfind(b"\n", 0, at) + 1 : end]
+        at = lines.find(wanted, end, until)
 
 
 def earlier_file(path: Path) -> tuple[Path, str] | None:

@@ -231,6 +231,18 @@ def test_lines_are_found_without_reading_those_between(path: Path, monkeypatch: 
     assert len(hashed) == 1
 
 
+@pytest.mark.parametrize("block", [1, 7, 100, 1 << 22])
+def test_lines_are_found_wherever_a_block_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(anchors, "_BLOCK", block)
+    found = [laid(path), laid(path)]
+    write(path, 3)
+    found.append(laid(path))
+    assert len(list(lines_of(path, Operation.ANCHOR))) == 3
+    assert missing(path, found) == []
+
+
 def test_an_anchor_has_one_length_whatever_the_log_holds(path: Path) -> None:
     small = joined(laid(path).hash).encode()
     write(path, 900, 900)
