@@ -177,7 +177,7 @@ def export(
         record: Puts the export on record; None for a log that is no node's home.
 
     Raises:
-        UsageError: ``unknown-format``, ``out-exists`` or ``out-inside-home``.
+        UsageError: ``unknown-format`` or ``out-exists``.
         ConfigurationError: ``out-unwritable``; ``audit-log-altered`` where a line is not an entry; or as
             ``notices.record``.
     """
