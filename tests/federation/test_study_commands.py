@@ -242,8 +242,9 @@ def test_from_draft_to_verified_release_by_commands_alone(scene: Scene) -> None:
     assert scene.node("BE", "verify", "tables-2026", "--json") == 0
     assert scene.content()["rounds"] == 1
     log = (scene.directory / "BE" / "audit.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line)["operation"] for line in log.splitlines()][-5:] == [
+    assert [json.loads(line)["operation"] for line in log.splitlines()][-6:] == [
         "approve",
+        "anchor",
         "contribute",
         "study-end",
         "study-state",  # it is running

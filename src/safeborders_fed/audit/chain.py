@@ -10,8 +10,8 @@ Guarantees:
   end with a signed line is not accepted.
 - A change of the node's key is one entry: signed by the new key, with a signature of the old key over the
   chain so far in its details. Who has the later key cannot rewrite what the earlier one signed.
-- A tail that was cut off with care leaves a valid log: only an anchor (number and hash of a later entry, kept
-  elsewhere) shows it. Give ``verify`` all anchors that there are.
+- A tail that was cut off with care leaves a valid log: only an anchor (the hash of a later entry, kept
+  elsewhere) shows it. ``audit.anchors`` says where they are kept; ``verify`` takes numbered ones.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Operation(StrEnum):
     ENROL = "enrol"
     RELEASE = "release"
     WITHDRAW = "withdraw"
+    ANCHOR = "anchor"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

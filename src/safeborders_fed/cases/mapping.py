@@ -189,7 +189,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
     """The mapping in ``text``; ``name`` stands for the file in messages. Raises as ``load_mapping``."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(
             "mapping-not-toml", f"{name} is not TOML: {error}", "mend the line named; text needs quotes"
         ) from error

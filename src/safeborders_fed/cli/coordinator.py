@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safeborders_fed.cli import (
-    audit_log,
+    audit_coordinator,
     coordinator_study,
     doctor,
     enrolment_coordinator,
@@ -35,7 +35,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(models_app, name="models")
 app.add_typer(release_app, name="release")
 app.add_typer(coordinator_study.app, name="study")
-app.add_typer(audit_log.coordinator_app, name="audit")
+app.add_typer(audit_coordinator.app, name="audit")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
 app.command("status")(service.coordinator_status)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from safeborders_fed.cli import output, wishes
+from safeborders_fed.cli import audit_log, output, wishes
 from safeborders_fed.cli.study_text import expectation, terms
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safeborders_fed.coordinator.study_files import StudyFiles
 
 app = typer.Typer(help="Draft, launch and watch studies.", no_args_is_help=True, rich_markup_mode=None)
+app.command("anchors")(audit_log.study_anchors)
 
 Study = Annotated[str, typer.Argument(help="The study's name: lower-case letters, digits, hyphens.")]
 Home = Annotated[Path, typer.Option("--home", help="The directory of the coordinator.")]

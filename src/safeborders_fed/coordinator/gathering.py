@@ -28,11 +28,13 @@ class Gathered:
         nodes: Names, sorted.
         keys: Their study keys; empty in trust mode local.
         failures: For each other node what it did instead.
+        joined: What each that joined has signed, whether or not it went on.
     """
 
     nodes: tuple[str, ...]
     keys: dict[str, SignedKey]
     failures: dict[str, str]
+    joined: tuple[Joined, ...] = ()
 
 
 Answer = TypeVar("Answer", Joined, Testimony, Begun)
@@ -70,7 +72,7 @@ def gather(
     begin = Begin(study=manifest.id, testimonies=tuple(testimonies.values())).encode()
     begun = ask(list(testimonies), begin, Begun, lambda _: None)
     keys = {node: SignedKey.from_json(joined[node].key) for node in begun if joined[node].key is not None}
-    return Gathered(tuple(begun), keys, failures)
+    return Gathered(tuple(begun), keys, failures, tuple(joined.values()))
 
 
 def answer_of(node: str, replies: Mapping[str, bytes], kind: type[Answer], study: str) -> Answer:

@@ -158,7 +158,7 @@ class CoordinatorHome:
         file = path / SETTINGS_FILE
         try:
             table = tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 "settings-invalid", f"{file} is not TOML: {error}", "mend the line named"
             ) from error

@@ -22,6 +22,7 @@ from safeborders_fed.coordinator.federation import NO_REPLY, Federation
 from safeborders_fed.coordinator.gathering import answer_of, check_joined
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
+from safeborders_fed.study.anchors import Keep
 from safeborders_fed.study.handshake import Begin, Begun, Join, Joined, Testimony, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason
@@ -40,9 +41,13 @@ class Rejoining:
         manifest: The study.
         manifest_hash: Its hash.
         public_keys: Node name to public key of the roster.
+        keep: Keeps what nodes sign when they join (``coordinator.anchors``).
     """
 
-    def __init__(self, manifest: Manifest, manifest_hash: str, public_keys: Mapping[str, str]) -> None:
+    def __init__(
+        self, manifest: Manifest, manifest_hash: str, public_keys: Mapping[str, str], keep: Keep | None = None
+    ) -> None:
+        self._keep = keep
         self._manifest = manifest
         self._public_keys = public_keys
         self._hash = manifest_hash
@@ -112,6 +117,8 @@ class Rejoining:
         fresh = [joined for node, joined in sorted(self._joined.items()) if node not in self._begins]
         if not fresh:
             return
+        if self._keep is not None:
+            self._keep(fresh)
         request = Witness(study=self._manifest.id, joined=tuple(fresh)).encode()
         replies = federation.ask(dict.fromkeys(participants, request))
         testimonies = []

@@ -34,6 +34,7 @@ from safeborders_fed.coordinator.history import RELEASED, Answers, End, History,
 from safeborders_fed.coordinator.rejoining import Rejoining
 from safeborders_fed.errors import PeerError, SafeBordersError
 from safeborders_fed.masking.keys import SignedKey
+from safeborders_fed.study.anchors import Keep
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Contribution, Round, decode
@@ -102,6 +103,7 @@ class StudyRun:
         warm: The model that the manifest names to start from.
         history: Where the run is recorded, and where it goes on after a crash. Without one, a run that is
             cut off is lost.
+        keep: Keeps what nodes sign when they join: anchors of their audit logs (``coordinator.anchors``).
 
     Raises:
         RefusedError: ``wrong-warm-start``, when it is another one.
@@ -116,7 +118,9 @@ class StudyRun:
         *,
         warm: Model | None = None,
         history: History | None = None,
+        keep: Keep | None = None,
     ) -> None:
+        self._keep = keep
         self._manifest = manifest
         self._warm = None if warm is None else starting_arrays(manifest, warm)
         self._manifest_hash = manifest.hash()
@@ -132,7 +136,7 @@ class StudyRun:
         self._attempts = 0
         self._spent = 0.0
         self._participants = manifest.participants
-        self._rejoining = Rejoining(manifest, self._manifest_hash, keys)
+        self._rejoining = Rejoining(manifest, self._manifest_hash, keys, keep)
         self._left = 0
 
     def run(self) -> Outcome:
@@ -183,6 +187,8 @@ class StudyRun:
         joined = gather(self._manifest, self._manifest_hash, self._federation, self._keys)
         self._study_keys = joined.keys
         self._participants = joined.nodes
+        if self._keep is not None:
+            self._keep(joined.joined)
         if len(joined.nodes) < self._manifest.minimum_participants:
             raise too_few_joined(self._manifest, len(joined.nodes), joined.failures)
 

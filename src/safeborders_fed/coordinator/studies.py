@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from safeborders_fed.analyses.detection import Detection
-from safeborders_fed.coordinator import models
+from safeborders_fed.coordinator import anchors, models
 from safeborders_fed.coordinator.asking import ask_all, require_quorum
 from safeborders_fed.coordinator.delivery import deliver
 from safeborders_fed.coordinator.federation import Federation
@@ -156,6 +156,7 @@ class _Conductor:
             self._round_done,
             warm=_starting_model(self._home, manifest),
             history=self._history,
+            keep=anchors.keeper(self._files, lambda: self._clock().date()),
         ).run()
         self._publish(manifest, outcome)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
+from safeborders_fed.audit.anchors import Anchor
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node import layout
@@ -76,6 +77,17 @@ class _Count(BaseModel):
     counted: str
 
 
+class _Anchor(BaseModel):
+    """An anchor of the audit log, as ``Anchored`` has it."""
+
+    model_config = _STRICT
+
+    line: str
+    study: str
+    day: str
+    keeper: str
+
+
 class Statement(BaseModel):
     """The budget at a moment.
 
@@ -90,6 +102,7 @@ class Statement(BaseModel):
         latest_snapshot: Of the case store; None while it is empty.
         studies: Every study that ever reserved.
         counts: Noised counts of populations.
+        anchors: Of the audit log, in the ledger.
         disputes: Heads that witnesses know and the ledger lacks.
         disputes_hash: What people sign to settle them.
         entries: Length of the ledger's chain.
@@ -109,10 +122,15 @@ class Statement(BaseModel):
     latest_snapshot: str | None
     studies: Annotated[tuple[_Study, ...], Limit(strict=False)]
     counts: Annotated[tuple[_Count, ...], Limit(strict=False)]
+    anchors: Annotated[tuple[_Anchor, ...], Limit(strict=False)]
     disputes: Annotated[tuple[_Dispute, ...], Limit(strict=False)]
     disputes_hash: str
     entries: int
     head: str
+
+    def all_anchors(self) -> list[Anchor]:
+        """The anchors, as ``Anchored.all`` gives them."""
+        return [Anchor(entry.line, entry.study, entry.day, entry.keeper) for entry in self.anchors]
 
 
 def made_from(settings: NodeSettings, ledger: Ledger) -> Statement:
@@ -133,6 +151,10 @@ def made_from(settings: NodeSettings, ledger: Ledger) -> Statement:
         latest_snapshot=CaseStore.latest_of(settings.store_path),
         studies=tuple(rows),
         counts=tuple(_Count(**asdict(count)) for count in ledger.counts.listed()),
+        anchors=tuple(
+            _Anchor(line=anchor.hash, study=anchor.study, day=anchor.day, keeper=anchor.keeper)
+            for anchor in ledger.anchors.all()
+        ),
         disputes=tuple(
             _Dispute(witness=witness, entries=known.entries, value=known.value)
             for witness, known in ledger.witnesses.disputes()

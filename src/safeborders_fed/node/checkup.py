@@ -194,6 +194,7 @@ CHECKS: Final[dict[str, Callable[[Visit], Iterator[Finding]]]] = {
     "validity": validity,
     "ledger": checkup_records.ledger,
     "audit-log": checkup_records.audit_log,
+    "audit-anchors": checkup_records.audit_anchors,
     "cases": checkup_records.cases,
     "disk": disk,
 }

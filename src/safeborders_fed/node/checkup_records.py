@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from safeborders_fed.audit import anchors
 from safeborders_fed.audit.chain import Operation, is_signed
 from safeborders_fed.audit.tail import Tail, read_end, read_tail
 from safeborders_fed.cases.keys import NodeKeys
@@ -19,6 +20,7 @@ from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import DataError, RefusedError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import own_keys
+from safeborders_fed.node.backup import NOTHING
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.ledger_copy import ledger_copy
 from safeborders_fed.node.policy import Policy
@@ -139,6 +141,18 @@ def audit_log(visit: Visit) -> Iterator[Finding]:
         )
     else:
         yield ok("audit-log", f"{tail.head.number} entries; the last one is signed by this node's key")
+
+
+def audit_anchors(visit: Visit) -> Iterator[Finding]:
+    """Whether the audit log has every entry that the ledger has an anchor of: else its end was cut off."""
+    path = visit.settings.home / LEDGER_FILE
+    if not path.exists():
+        yield skipped("audit-anchors", "there is no ledger, which would hold anchors of the audit log")
+        return
+    with ledger_copy(path, NOTHING) as copy:
+        found = copy.anchors.all()
+    anchors.require(visit.settings.audit_path, found)
+    yield ok("audit-anchors", f"the audit log has all {len(found)} entries that the ledger anchored")
 
 
 def _by_this_node(settings: NodeSettings, tail: Tail) -> bool:

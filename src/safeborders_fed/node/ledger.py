@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from safeborders_fed.errors import DefectError, RefusedError
+from safeborders_fed.node.anchored import Anchored
 from safeborders_fed.node.caps import Caps, Totals, exceeded, require_room
 from safeborders_fed.node.journal import GENESIS, Journal, now
 from safeborders_fed.node.ledger_check import verified
@@ -64,6 +65,7 @@ class Ledger:
         self._db = self._journal.db
         self.witnesses = Witnesses(self._journal)
         self.counts = PopulationCounts(self._journal)
+        self.anchors = Anchored(self._journal)
 
     def close(self) -> None:
         """Closes the database."""

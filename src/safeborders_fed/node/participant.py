@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from safeborders_fed.analyses.base import Analysis, Stage
+from safeborders_fed.audit import anchors
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.encoding import merge
@@ -38,7 +39,7 @@ from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study import canonical
-from safeborders_fed.study.handshake import Begin, Join, Witness
+from safeborders_fed.study.handshake import Begin, Join, Testimony, Witness
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
 from safeborders_fed.study.offering import Finished, Offer
@@ -216,10 +217,16 @@ class Participant:
             why=manifest.purpose,
             details={"study": manifest.id, "manifest": digest, "rho": manifest.rho, "snapshot": snapshot},
         )
-        session = Session(manifest, digest, self._identity, self._ledger)
+        session = Session(manifest, digest, self._identity, self._ledger, self._anchor(manifest.id))
         study = _Study(manifest, digest, session, manifest.build_analysis(), snapshot)
         self._studies[manifest.id] = study
         return study
+
+    def _anchor(self, study: str) -> str:
+        """Anchors the audit log in a study that is taken on: first there, then in the ledger."""
+        anchor = anchors.lay(self._audit_log, study)
+        self._ledger.anchors.add(study, anchor)
+        return anchor.hash
 
     def end_expired(self) -> tuple[str, ...]:
         """Ends the studies whose last day is past; their names. For the service to call now and then."""
@@ -258,7 +265,7 @@ class Participant:
                 session = self._study(join.study, join.manifest_hash).session
                 return self._door.handshake(session.join(join.call), self._tick)
             case Witness() as witness:
-                return self._door.handshake(self._study(witness.study).session.witness(witness))
+                return self._door.handshake(self._witness(witness))
             case Begin() as begin:
                 return self._door.handshake(self._study(begin.study).session.begin(begin))
             case Offer() as offer:
@@ -266,6 +273,16 @@ class Participant:
             case Finished() as finished:
                 return self._door.receipt(self._require_offers().finished(finished))
         raise _malformed("it is not a request")
+
+    def _witness(self, request: Witness) -> Testimony:
+        """Testifies to the ledgers of the others, and keeps the anchors of their audit logs for good."""
+        testimony = self._study(request.study).session.witness(request)
+        if self._offers is not None:
+            others = [joined for joined in request.joined if joined.node != self.node]
+            self._offers.desk.studies.keep_anchors(
+                request.study, others, by=self.node, today=self._clock().date()
+            )
+        return testimony
 
     def _study(self, study: str, manifest_hash: str | None = None) -> _Study:
         found = self._studies.get(study)

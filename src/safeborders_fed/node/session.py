@@ -6,6 +6,8 @@ Guarantees:
   disk put back to an earlier state can never produce the same mask over different noise.
 - Rounds are answered only after enough peers (``witnesses_needed``) have testified, with this session's fresh
   nonce, to heads that this node's ledger holds (``study.handshake``).
+- Who joins names an anchor of its audit log, one for each session: the message is the same whatever the
+  node did before.
 - A round's keys are checked against this node's own accepted keys, its own manifest and roster.
 """
 
@@ -51,13 +53,18 @@ class Session:
         manifest_hash: Its hash.
         identity: The node's keys and roster.
         ledger: The node's ledger, which also keeps what it witnessed.
+        anchor: Hash of the line that the node's audit log has for this session (``audit.anchors``); it is in
+            the ledger already, so the head that the session states stands for it.
     """
 
-    def __init__(self, manifest: Manifest, manifest_hash: str, identity: Identity, ledger: Ledger) -> None:
+    def __init__(
+        self, manifest: Manifest, manifest_hash: str, identity: Identity, ledger: Ledger, anchor: str
+    ) -> None:
         self._manifest = manifest
         self._manifest_hash = manifest_hash
         self._identity = identity
         self._ledger = ledger
+        self._anchor = anchor
         self._nonce = secrets.token_hex(16)
         self._begun = False
         self._key: StudyKey | None = None
@@ -98,6 +105,7 @@ class Session:
             key=self._offer,
             head=self._ledger.head().signed(key, node),
             nonce=self._nonce,
+            anchor=self._anchor,
         ).signed(key)
         return self._joined
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from safeborders_fed.audit import anchors
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.keys import NodeKeys
@@ -54,7 +55,14 @@ def _state(country: str) -> str:
     return country
 
 
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no path holds a zero byte")
+    return path
+
+
 Country = Annotated[str, AfterValidator(_state)]
+_Path = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
 
 
 class NodeSettings(BaseModel):
@@ -78,10 +86,10 @@ class NodeSettings(BaseModel):
 
     home: Path
     country: Country
-    key_file: Annotated[Path, Field(strict=False)]
-    signing_key_file: Annotated[Path, Field(strict=False)]
-    transport_key_file: Annotated[Path | None, Field(strict=False)] = None
-    store: Annotated[Path, Field(strict=False)]
+    key_file: _Path
+    signing_key_file: _Path
+    transport_key_file: _Path | None = None
+    store: _Path
     operator_keys: Annotated[tuple[PublicKey, ...], Field(strict=False, max_length=16)] = ()
     operator_signatures: int = Field(default=1, ge=1)
     share_reviews: bool = False
@@ -104,7 +112,7 @@ class NodeSettings(BaseModel):
                 f"{path} cannot be read: {error.strerror}",
                 "give the directory that `safeborders node init` made",
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 "settings-invalid", f"{path} is not TOML: {error}", "mend the line named"
             ) from error
@@ -156,8 +164,8 @@ class NodeSettings(BaseModel):
         """The node, ready to take part in studies.
 
         Raises:
-            ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; or as NodeKeys.load,
-                CaseStore.open, Ledger and AuditLog.
+            ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; ``audit-log-cut``; or as
+                NodeKeys.load, CaseStore.open, Ledger and AuditLog.
             RefusedError: a key of the roster has expired.
         """
         if self.policy is None:
@@ -166,13 +174,15 @@ class NodeSettings(BaseModel):
         if accepted.roster is None:
             self._document(ROSTER_FILE, "no-roster", _ACCEPT_ROSTER)
         self.approvers()  # without any, the node does not start
+        ledger = self.open_ledger()
+        anchors.require(self.audit_path, ledger.anchors.all())  # before anything is written to the log
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
             key = load_key(self.signing_key_path)
             return Participant(
                 identity=Identity.from_accepted(self.country, key, accepted, now().date()),
                 store=self.open_store(),
-                ledger=self.open_ledger(),
+                ledger=ledger,
                 policy=self.policy,
                 approvers=EnrolledNow(self),
                 audit_log=audit_log,

@@ -10,6 +10,7 @@ Layout, in the node's home directory::
     studies/ID/changes.json       what became of it, as the coordinator signed it
     studies/ID/reviews/XX.json    what another state shares of its decision
     studies/ID/keys.json          the nodes' keys as accepted here when the study was taken on
+    studies/ID/anchors/           anchors of the other nodes' audit logs (``study.anchors``)
     studies/ID/outcome.json       how the coordinator said it ended
     studies/ID/transcript/        the record of it, in parts
     studies/ID/release.json       what it released
@@ -28,7 +29,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -39,7 +40,9 @@ from safeborders_fed.node.approvals import Approval, Approver
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.node.taking_back import ApprovalWithdrawal
-from safeborders_fed.study import canonical, durable, publication
+from safeborders_fed.study import anchors, canonical, durable, publication
+from safeborders_fed.study.anchors import KeptAnchor
+from safeborders_fed.study.handshake import Joined
 from safeborders_fed.study.manifest import IDENTIFIER, Manifest
 from safeborders_fed.study.reviews import SharedReview
 from safeborders_fed.study.state_changes import History
@@ -131,7 +134,7 @@ class NodeStudies:
             try:
                 durable.make_box(box)
             except OSError as error:
-                raise _unwritable(box, error) from error
+                raise unwritable(box, error) from error
 
     def _verifies(self, study: str) -> bool:
         """Whether the manifest kept verifies: not so if another operator signs now."""
@@ -210,7 +213,7 @@ class NodeStudies:
                 path = path.with_name(f"{key[:16]}-{secrets.token_hex(8)}.json")
                 durable.replace(path, content, shared=True)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         return path
 
     def refusal(self, study: str) -> StudyRefusal | None:
@@ -350,6 +353,23 @@ class NodeStudies:
         keys: dict[str, str] = canonical.parse(_read(path))
         return keys
 
+    def keep_anchors(self, study: str, joined: Sequence[Joined], *, by: str, today: date) -> None:
+        """Keeps what other nodes signed when they joined; its signatures were checked.
+
+        Raises:
+            ConfigurationError: ``node-unwritable``.
+        """
+        directory = self.directory(study)
+        try:
+            anchors.keep(directory, joined, by=by, today=today)
+        except OSError as error:
+            raise unwritable(directory, error) from error
+
+    def anchors(self, node: str) -> tuple[KeptAnchor, ...]:
+        """All anchors of a node's audit log that are kept here."""
+        found = sorted(self._directory.glob(f"*/{anchors.DIRECTORY}"))
+        return tuple(kept for path in found for kept in anchors.kept(path.parent, node))
+
     def _published(self, study: str) -> bytes:
         path = self.directory(study) / PUBLISHED
         if not path.exists():
@@ -372,10 +392,11 @@ def write(path: Path, content: bytes, *, shared: bool = False) -> None:
         durable.make_directories(path.parent, shared=shared)
         durable.replace(path, content, shared=shared)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+def unwritable(path: Path, error: OSError) -> ConfigurationError:
+    """The error for a directory of the node that cannot be written."""
     return ConfigurationError(
         "node-unwritable",
         f"{path} cannot be written: {error.strerror}",

@@ -33,6 +33,8 @@ MINIMUM_SCALE: Final = 2.0
 """Smallest noise scale in grid units. Below it the correction ``tau`` is not negligible: use a finer grid."""
 
 _WIDEN: Final = 1 + 1e-12
+_LEAST_RHO: Final = 1e-300
+"""Epsilon grows with rho, so that of a smaller rho is at most that of this one, which floats still hold."""
 
 
 def _require_delta(delta: float) -> None:
@@ -79,7 +81,7 @@ def round_cost(*, bound: int, scale: float, holders: int, dimension: int) -> flo
             "correct the manifest",
         )
     # Terms fall with k/(k+1) rising to 1: h terms, each at most the first.
-    tau = 10 * sum(math.exp(-2 * math.pi**2 * scale**2 * k / (k + 1)) for k in range(1, holders))
+    tau = 10 * sum(math.exp(-2 * math.pi**2 * scale * scale * k / (k + 1)) for k in range(1, holders))
     return 0.5 * (bound / (math.sqrt(holders) * scale) + tau * math.sqrt(dimension)) ** 2 * _WIDEN
 
 
@@ -109,15 +111,17 @@ def epsilon(rho: float, delta: float) -> float:
     _require_rho(rho)
     if rho == 0:
         return 0.0
+    rho = max(rho, _LEAST_RHO)
+    surprise = -math.log(delta)
 
     def at(log_alpha_minus_one: float) -> float:
         excess = math.exp(log_alpha_minus_one)
         alpha = 1 + excess
-        slack = math.log(1 / delta) + excess * math.log(excess / alpha) - math.log(alpha)
+        slack = surprise + excess * math.log(excess / alpha) - math.log(alpha)
         return alpha * rho + slack / excess
 
     # The best alpha is near 1 + sqrt(ln(1/delta) / rho).
-    centre = 0.5 * math.log(math.log(1 / delta) / rho)
+    centre = 0.5 * math.log(surprise / rho)
     found = minimize_scalar(at, bounds=(centre - 5, centre + 5), method="bounded", options={"xatol": 1e-10})
     return max(0.0, at(float(found.x))) * _WIDEN
 

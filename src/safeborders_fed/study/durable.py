@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
 
@@ -122,6 +122,27 @@ def _waiting(path: Path, content: bytes, *, shared: bool) -> Iterator[Path]:
         if shared:
             waiting.chmod(_mode(path.parent))
         yield waiting
+    finally:
+        waiting.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that gets its name when all that was written within is on the disk.
+
+    Raises:
+        FileExistsError: when there is one; it is left alone.
+        OSError: as ``replace``.
+    """
+    waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(waiting, path)
     finally:
         waiting.unlink(missing_ok=True)
     sync_directory(path.parent)

@@ -3,7 +3,7 @@
 Three steps, each asked of all participants by the coordinator, who only carries what nodes have signed:
 
 1. ``Join`` → ``Joined``: a node offers its study key (masked mode) and states its ledger's head with a fresh
-   nonce.
+   nonce, and an anchor of its audit log.
 2. ``Witness`` → ``Testimony``: each node is shown all ``Joined``, says which heads of each other node it knew
    before, signed together with that node's nonce, and remembers the new ones for good.
 3. ``Begin`` → ``Begun``: each node is shown all testimonies. It goes on only if enough peers testify with its
@@ -84,6 +84,8 @@ class Joined(HeaderMessage):
         key: Its offer of a study key, as ``masking.keys.SignedKey`` writes it; None in trust mode local.
         head: Its ledger's head.
         nonce: Fresh: testimonies must repeat it.
+        anchor: SHA-256 of the line of its audit log that says so, salted: it stands for the log up to there
+            and says nothing of it. Coordinator and peers keep it (``study.anchors``).
         signature: By the node, over all other fields.
     """
 
@@ -93,6 +95,7 @@ class Joined(HeaderMessage):
     key: dict[str, str] | None
     head: Head
     nonce: Nonce
+    anchor: Hash
     signature: Signature = ""
 
     def signed(self, key: Ed25519PrivateKey) -> Joined:

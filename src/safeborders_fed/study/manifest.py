@@ -212,7 +212,10 @@ class Manifest(BaseModel):
 
 def total_cost(stages: tuple[StageTerms, ...], retries: int) -> float:
     """Cost of all rounds and of the retries, each at the cost of the dearest stage."""
-    rounds = math.fsum(stage.rounds * stage.rho for stage in stages)
+    try:
+        rounds = math.fsum(stage.rounds * stage.rho for stage in stages)
+    except OverflowError:  # finite terms whose sum no float holds
+        return math.inf
     return (rounds + retries * max(stage.rho for stage in stages)) * (1 + 1e-12)
 
 

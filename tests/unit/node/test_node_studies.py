@@ -129,7 +129,7 @@ def test_an_offered_study_waits_for_two_people_and_starts_with_them(node: Node) 
     assert isinstance(node.join(MANIFEST), Joined)
     assert node.running._ledger.totals().reserved == pytest.approx(MANIFEST.rho)
     assert node.offer(MANIFEST).status == Status.TAKEN_ON
-    assert node.logged() == ["approve"]
+    assert node.logged() == ["approve", "anchor"]
     assert node.studies.keys("study-1") == SMALL.roster.keys()
 
 
@@ -140,7 +140,7 @@ def test_a_study_that_was_taken_on_goes_on_after_a_restart_though_approvals_have
     node.time = NOW + timedelta(days=2)  # approvals of the ceremony last a day
     node.start()
     assert isinstance(node.join(MANIFEST), Joined)
-    assert node.logged() == ["approve"]
+    assert node.logged() == ["approve", "anchor", "anchor"], "one for each session"
     assert len(node.running._ledger.studies()) == 1
 
 
@@ -302,7 +302,7 @@ def test_the_end_of_a_study_releases_its_reservation_once(taken_on: Node, messag
     assert taken_on.ask(message) == Kept(study="study-1", node="BE", part=message.part)
     assert taken_on.ask(message) == Kept(study="study-1", node="BE", part=message.part)
     assert taken_on.running._ledger.totals().reserved == 0
-    assert taken_on.logged() == ["approve", "study-end"]
+    assert taken_on.logged() == ["approve", "anchor", "study-end"]
     assert taken_on.offer(MANIFEST).status == Status.ENDED
     assert taken_on.join(MANIFEST) == Refusal("BE", Reason.EXPIRED)
 
@@ -388,7 +388,7 @@ def test_a_study_that_nobody_ended_ends_when_its_last_day_is_past(taken_on: Node
     assert taken_on.running.end_expired() == ("study-1",)
     assert taken_on.running.end_expired() == ()
     assert taken_on.running._ledger.totals().reserved == 0
-    assert taken_on.logged() == ["approve", "study-end"]
+    assert taken_on.logged() == ["approve", "anchor", "study-end"]
 
 
 def test_it_ends_at_the_next_start_too_whoever_signs_for_the_coordinator_then(taken_on: Node) -> None:
