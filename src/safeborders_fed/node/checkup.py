@@ -13,10 +13,9 @@ from typing import Final
 
 from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.cases.contract import FIELDS
-from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import checkup_records, own_keys
+from safeborders_fed.node import checkup_records, key_source, own_keys
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, people
 from safeborders_fed.node.expiries import expiries
 from safeborders_fed.node.policy import Policy
@@ -47,7 +46,7 @@ def keys(visit: Visit) -> Iterator[Finding]:
     """The three key files: there, of their kind, and their owner's only."""
     settings = visit.settings
     files: tuple[tuple[str, Callable[[], Path], Callable[[Path], object]], ...] = (
-        ("store-key", lambda: settings.key_path, NodeKeys.load),
+        ("store-key", lambda: settings.key_path, lambda path: key_source.load(settings, path)),
         ("signing-key", lambda: settings.signing_key_path, load_key),
         ("transport-key", lambda: settings.transport_key_path, load_transport_key),
     )
