@@ -2,13 +2,15 @@
 
 ``KEY.next`` beside the key file holds the secrets that are to follow while the store is encrypted anew.
 
-Guarantees: a key file is removed only while the writer's lock of the store is held, and after the other one
+Guarantees: a key file is replaced only while the writer's lock of the store is held, and after the other one
 was seen to open the store as it lies there. So whenever the process is killed, the store and a key file that
-opens it are both there, and the next command finishes the change or undoes it, and puts that on record.
+opens it are both there, and the next command finishes the change or undoes it, and puts that on record. New
+secrets that a crash kept from taking over are set aside as ``KEY.undone-DIGITS``; they open nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,12 +29,13 @@ from safeborders_fed.study.key_files import load_key
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
 
-WHO: Final = "node"
+_WHO: Final = "node"
+_NEXT: Final = ".next"
 
 
 def successor(path: Path) -> Path:
     """Where the secrets wait that are to follow those at ``path``."""
-    return path.with_name(f"{path.name}.next")
+    return path.with_name(f"{path.name}{_NEXT}")
 
 
 def settled(settings: NodeSettings) -> NodeKeys:
@@ -62,7 +65,7 @@ def settle(settings: NodeSettings, keys: NodeKeys) -> NodeKeys:
     path = settings.key_path
     staging.finish(settings.store_path)
     if CaseStore.fits(settings.store_path, keys):
-        remove(successor(path))
+        _set_aside(successor(path))
         _put_on_record(settings, "a change of the store's keys was interrupted: the old ones stay")
         return keys
     following = key_source.load(settings, successor(path))
@@ -96,6 +99,16 @@ def take_over(path: Path) -> None:
     sync_directory(path.parent)
 
 
+def _set_aside(path: Path) -> None:
+    """Gives secrets that open nothing here a name of their own.
+
+    They are not removed: this may be a restored copy of the node, and the original waits for them.
+    """
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.rename(path.with_name(f"{path.name.removesuffix(_NEXT)}.undone-{digest[:8]}"))
+    sync_directory(path.parent)
+
+
 def remove(path: Path) -> None:
     """Removes a key file for good."""
     path.unlink(missing_ok=True)
@@ -114,5 +127,5 @@ def unwritable(path: Path, error: OSError) -> ConfigurationError:
 def _put_on_record(settings: NodeSettings, why: str) -> None:
     head = (settings.store_path / HEAD).read_bytes()
     change = canonical.sha256(head + why.encode())[:32]  # once, if a crash lets it be left again
-    event = Event(Operation.REKEY, WHO, why)
+    event = Event(Operation.REKEY, _WHO, why)
     notices.leave(settings.home, load_key(settings.signing_key_path), settings.country, event, change)

@@ -218,6 +218,7 @@ def test_a_torn_successor_is_removed_and_never_believed(tmp_path: Path) -> None:
     keys = key_source.load(settings, settings.key_path)
     assert settings.store_keys() == keys
     assert not waiting.exists()
+    assert [path.read_bytes() for path in tmp_path.glob("ro.key.undone-*")] == [b'{"kind": "safebor']
     assert "interrupted" in samples.log_entries(settings)[-1]["why"]
 
 
