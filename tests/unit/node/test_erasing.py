@@ -10,6 +10,7 @@ import pytest
 
 import referral_samples
 import store_samples as samples
+from safeborders_fed.cases import publication
 from safeborders_fed.cases.mapping import parse_mapping
 from safeborders_fed.errors import ConfigurationError, DataError, RefusedError
 from safeborders_fed.node.erasing import Concerned, checked, concerned, erase, pseudonyms
@@ -60,10 +61,29 @@ def test_the_victim_is_in_no_snapshot_any_more_and_the_others_are(settings: Node
         assert (entry.rows, entry.victims) == (table.num_rows, len(set(table["victim"].to_pylist())))
 
 
+def test_in_a_store_of_many_buckets_the_right_ones_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "ROWS_PER_BUCKET", 4)
+    settings = samples.node(tmp_path, map(samples.row, range(20)))
+    samples.take_in(settings, map(samples.row, range(100)))  # the later snapshot has more buckets
+    store = settings.open_store()
+    assert {store.files.manifest(entry.id).bits for entry in store.snapshots()} == {3, 5}
+    gone = {"person-3", "person-19", "person-77"}
+    victims = tuple(victim(settings, name)[0] for name in sorted(gone))
+    files = {path.name for path in store.files.data.iterdir()}
+    done = do(settings, victims)
+    assert (done.rows, done.snapshots) == (3, 2)
+    everybody = {f"person-{number}" for number in range(100)}
+    assert names(settings)[1:] == [everybody - gone, everybody - gone]
+    rewritten = {path.name for path in store.files.data.iterdir()} - files
+    assert len(rewritten) <= 2 * 5  # no bucket of the others was written again
+
+
 def test_no_file_of_the_store_holds_it_even_for_who_has_the_keys(settings: NodeSettings) -> None:
     (pseudonym,) = victim(settings)
-    do(settings, (pseudonym,))
     files = settings.open_store().files
+    do(settings, (pseudonym,))  # nothing opens the store after it, which would sweep
     assert not list(files.work.iterdir())
     assert sorted(path.name for path in files.directory.iterdir()) == sorted(
         ["data", "erased.sealed", "lock", "quarantine", "snapshots", "store.json", "work"]

@@ -11,7 +11,7 @@ import pytest
 
 import referral_samples
 import store_samples as samples
-from safeborders_fed.cases import rewriting, staging
+from safeborders_fed.cases import publication, rewriting, staging
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.mapping import parse_mapping
 from safeborders_fed.cases.publication import lock
@@ -61,11 +61,12 @@ def test_the_old_keys_open_nothing_any_more(settings: NodeSettings, tmp_path: Pa
     old = settings.store_keys()
     before = {path.name for path in settings.open_store().files.data.iterdir()}
     do(settings)
+    # Looked at before anything opens the store, which would sweep.
+    assert not before & {path.name for path in (settings.store_path / "data").iterdir()}
     with pytest.raises(ConfigurationError, match="wrong-key"):
         CaseStore.open(settings.store_path, old)
     files = replace(settings.open_store().files, sealer=Sealer(old))
     for path in files.data.iterdir():
-        assert path.name not in before
         with pytest.raises(ConfigurationError, match="wrong-key"):
             files.sealer.open_parquet(path.read_bytes())
     for snapshot in files.snapshots():
@@ -191,6 +192,21 @@ def test_a_reader_meanwhile_sees_the_old_store(
     do(settings)
     assert found == [60]
     assert settings.open_store().cases().num_rows == 60
+
+
+def test_a_store_of_many_buckets_is_encrypted_anew_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "ROWS_PER_BUCKET", 4)
+    settings = samples.node(tmp_path)
+    samples.take_in(settings, map(samples.row, range(30, 60)))
+    store = settings.open_store()
+    tables = [store.cases(entry.id) for entry in store.snapshots()]
+    do(settings)
+    store = settings.open_store()
+    assert all(
+        store.cases(entry.id).equals(table) for entry, table in zip(store.snapshots(), tables, strict=True)
+    )
 
 
 def test_a_file_that_comes_out_otherwise_is_a_defect(

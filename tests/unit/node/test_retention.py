@@ -65,11 +65,25 @@ def test_purged_cases_are_in_no_snapshot_and_on_no_disk(tmp_path: Path) -> None:
     samples.take_in(settings, [samples.row(3, day="2026-02-01")])
     before = {path.name for path in settings.open_store().files.data.iterdir()}
     found = purge(settings, NOW)
+    # Looked at before anything opens the store, which would sweep.
+    assert not before & {path.name for path in (settings.store_path / "data").iterdir()}
     assert (found.rows, found.victims, found.snapshots) == (1, 1, ())
     store = settings.open_store()
     assert [entry.rows for entry in store.snapshots()] == [1, 2, 2]
     assert store.latest_snapshot() == found.snapshot
-    assert not before & {path.name for path in store.files.data.iterdir()}
+
+
+def test_who_reads_meanwhile_gets_the_rows_that_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader has the manifest, then the rows go and the old files with them."""
+    settings = node(tmp_path, [samples.row(1, day="2020-01-01"), samples.row(2, day="2026-01-01")])
+    store = settings.open_store()
+    snapshot, read = store.latest_snapshot(), type(store.files).read
+    monkeypatch.setattr(
+        type(store.files),
+        "read",
+        lambda files, stored: (monkeypatch.undo(), purge(settings, NOW), read(files, stored))[-1],
+    )
+    assert store.cases(snapshot).num_rows == 1
 
 
 def test_the_log_says_how_many_and_nothing_more(tmp_path: Path) -> None:
