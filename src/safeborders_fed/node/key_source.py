@@ -8,6 +8,7 @@ in the environment, or in a message.
 
 from __future__ import annotations
 
+import functools
 import getpass
 import sys
 from dataclasses import dataclass
@@ -136,7 +137,14 @@ def _passphrase(file: Path | None, *, twice: bool = False) -> str:
             "the key file is under a passphrase, and there is no terminal to ask for it",
             "name a file of mode 600, or a credential of the service, as key_passphrase_file in node.toml",
         )
-    typed = getpass.getpass("Passphrase of the node's key file: ")
-    if twice and getpass.getpass("The same again: ") != typed:
+    if not twice:
+        return _typed()
+    typed = getpass.getpass("New passphrase of the node's key file: ")
+    if getpass.getpass("The same again: ") != typed:
         raise UsageError("passphrases-differ", "the two passphrases differ", "try again")
     return typed
+
+
+@functools.cache  # a command that opens the store several times asks once
+def _typed() -> str:
+    return getpass.getpass("Passphrase of the node's key file: ")

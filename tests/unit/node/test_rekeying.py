@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -123,6 +124,15 @@ def test_it_refuses_beside_the_service_or_an_import(settings: NodeSettings) -> N
     assert {name: after[name] for name in before if "audit" not in name} == {
         name: before[name] for name in before if "audit" not in name
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_another_user_than_the_owner_changes_nothing(settings: NodeSettings) -> None:
+    os.chown(settings.store_path, 12345, -1)
+    with pytest.raises(ConfigurationError, match="wrong-user"):
+        do(settings)
+    os.chown(settings.store_path, 0, -1)
+    do(settings)
 
 
 def test_a_failure_before_the_decision_leaves_everything_as_it_was(

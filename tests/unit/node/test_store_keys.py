@@ -118,6 +118,24 @@ def test_without_file_and_terminal_nobody_is_asked(
         settings.store_keys()
 
 
+def test_at_a_terminal_a_command_asks_once(
+    under_passphrase: NodeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or PHRASE)
+    settings = under_passphrase.model_copy(update={"key_passphrase_file": None})
+    key_source._typed.cache_clear()
+    try:
+        assert settings.store_keys() == under_passphrase.store_keys()
+        settings.open_store()
+    finally:
+        key_source._typed.cache_clear()
+    assert len(asked) == 1
+
+
 def test_a_passphrase_may_be_a_credential_of_the_service(
     under_passphrase: NodeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
