@@ -83,7 +83,7 @@ class NodeKeys:
             if parts.pop("kind") != _KIND or set(parts) != set(_NAMES):
                 raise malformed(path)
             return cls(**{name: b64decode(parts[name], validate=True) for name in _NAMES})
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
             raise malformed(path) from None  # the original error could quote the secret
 
 

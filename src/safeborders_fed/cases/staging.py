@@ -18,9 +18,10 @@ import shutil
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
+from safeborders_fed.errors import ConfigurationError
 
 _NEXT: Final = "next"
 _COMMITTED: Final = "committed"
@@ -83,13 +84,14 @@ def finish(directory: Path) -> bool:
     """Carries out what was committed; false if there was nothing.
 
     Raises:
+        ConfigurationError: ``store-damaged``, when what was decided cannot be read.
         OSError: when the disk is full or a directory is not writable; another call goes on.
     """
     directory = Path(directory).absolute()
     committed = directory / _COMMITTED
     if not committed.exists():
         return False
-    plan = _Plan.model_validate_json((committed / _PLAN).read_bytes())
+    plan = _plan(committed)
     places = set()
     for name, relative in plan.moves:
         target = directory / relative
@@ -107,6 +109,17 @@ def finish(directory: Path) -> bool:
     sync_directory(directory)
     discard(directory)
     return True
+
+
+def _plan(committed: Path) -> _Plan:
+    try:
+        return _Plan.model_validate_json((committed / _PLAN).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(
+            "store-damaged",
+            f"{committed / _PLAN} cannot be used ({type(error).__name__}); a decided change is not done",
+            "restore the node's directory from its backup, and repeat the change",
+        ) from error
 
 
 def discard(directory: Path) -> None:

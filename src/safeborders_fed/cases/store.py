@@ -113,12 +113,20 @@ class CaseStore:
         """Open a store, after finishing or sweeping up what a crash may have left there.
 
         Raises:
-            ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``, or
-                ``store-busy`` while a change of the whole store is taking place.
+            ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``;
+                ``store-busy`` while a change of the whole store is taking place, ``store-unwritable`` when
+                one that was interrupted cannot be finished.
         """
         if staging.is_committed(directory):
-            with lock(Path(directory)):
-                staging.finish(directory)
+            try:
+                with lock(Path(directory)):
+                    staging.finish(directory)
+            except OSError as error:
+                raise ConfigurationError(
+                    "store-unwritable",
+                    f"an interrupted change of {directory} cannot be finished: {error.strerror}",
+                    "free space on its disk, or run the command as the user that owns the store",
+                ) from error
         store = cls.look(directory, keys)
         store._sweep_if_idle()  # noqa: SLF001 - its own class
         return store

@@ -114,7 +114,7 @@ def protection_of(content: bytes, path: Path) -> Protection:
     """What a key file is under. Raises ConfigurationError ``key-file-malformed``."""
     try:
         kind = json.loads(content)["kind"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise malformed(path) from None
     match kind:
         case "safeborders-node-keys":

@@ -72,6 +72,35 @@ def test_a_directory_that_was_moved_is_finished_where_it_is(directory: Path) -> 
     moved.rename(home)
 
 
+@pytest.mark.parametrize("plan", [None, b"", b"{}", b'{"moves": 7, "removed": []}', b"\xff"])
+def test_a_decision_that_cannot_be_read_is_damage(tmp_path: Path, plan: bytes | None) -> None:
+    keys = NodeKeys.generate()
+    CaseStore.create(tmp_path / "store", keys)
+    Staged(tmp_path / "store").commit()
+    path = tmp_path / "store" / "committed" / "plan.json"
+    path.unlink() if plan is None else path.write_bytes(plan)
+    with pytest.raises(ConfigurationError, match="store-damaged"):
+        CaseStore.open(tmp_path / "store", keys)
+
+
+def test_a_full_disk_leaves_the_decision_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = NodeKeys.generate()
+    CaseStore.create(tmp_path / "store", keys)
+    staged = Staged(tmp_path / "store")
+    staged.put(tmp_path / "store" / "erased.sealed", b"new")
+    staged.commit()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(staging, "write_durably", full)
+    with pytest.raises(ConfigurationError, match="store-unwritable"):
+        CaseStore.open(tmp_path / "store", keys)
+    monkeypatch.undo()
+    CaseStore.open(tmp_path / "store", keys)
+    assert (tmp_path / "store" / "erased.sealed").read_bytes() == b"new"
+
+
 def test_a_store_is_not_read_or_written_before_its_change_is_finished(tmp_path: Path) -> None:
     keys = NodeKeys.generate()
     store = CaseStore.create(tmp_path / "store", keys)

@@ -12,8 +12,11 @@ import referral_samples
 import store_samples as samples
 from safeborders_fed.cases import publication
 from safeborders_fed.cases.mapping import parse_mapping
+from safeborders_fed.cases.publication import lock
 from safeborders_fed.errors import ConfigurationError, DataError, RefusedError
+from safeborders_fed.node.backup import back_up
 from safeborders_fed.node.erasing import Concerned, checked, concerned, erase, pseudonyms
+from safeborders_fed.node.restoring import restore
 from safeborders_fed.node.reviews import Reviews, Wanted
 from safeborders_fed.node.score_session import record_verdicts, score_file, summarise
 from safeborders_fed.node.settings import NodeSettings
@@ -126,6 +129,22 @@ def test_an_id_means_what_it_means_to_an_import(settings: NodeSettings) -> None:
     with pytest.raises(DataError, match="not-a-pseudonym") as caught:
         checked([WHO])
     assert WHO not in str(caught.value)
+
+
+def test_a_backup_made_after_it_remembers_and_names_nobody(settings: NodeSettings, tmp_path: Path) -> None:
+    do(settings, victim(settings))
+    back_up(settings, tmp_path / "b.tar", "Dana")
+    assert victim(settings)[0].encode() not in (tmp_path / "b.tar").read_bytes()
+    restore(tmp_path / "b.tar", tmp_path / "again", "Dana")
+    restored = NodeSettings.load(tmp_path / "again")
+    assert concerned(restored, victim(settings)).erased_before == 1
+    assert samples.take_in(restored, [samples.row(7)]).erased == 1
+
+
+def test_a_backup_waits_for_no_change_and_copies_none(settings: NodeSettings, tmp_path: Path) -> None:
+    with lock(settings.store_path), pytest.raises(ConfigurationError, match="store-busy"):
+        back_up(settings, tmp_path / "b.tar", "Dana")
+    assert not (tmp_path / "b.tar").exists()
 
 
 def test_neither_log_nor_list_leads_to_the_victim(settings: NodeSettings) -> None:

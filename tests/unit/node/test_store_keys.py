@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
 import store_samples as samples
 from safeborders_fed.cases import wrapping
@@ -227,6 +232,37 @@ def test_a_hook_that_others_may_change_is_not_run(
     with pytest.raises(ConfigurationError, match="kms-command-exposed"):
         under_kms.open_store()
     assert not (tmp_path / "ran").exists()
+
+
+_HEADS = (
+    "safeborders-node-keys",
+    "safeborders-node-keys-under-passphrase",
+    "safeborders-node-keys-under-kms",
+)
+
+
+@settings_of(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.sampled_from([b"[" * 60_000, b'{"kind":' * 8_000, b'{"kind": NaN}', b'{"n": 1e999}']),
+        st.dictionaries(
+            st.sampled_from(["kind", "sealed", "wrapped", "salt", "n", "r", "p", "cases", "pseudonym"]),
+            st.one_of(st.sampled_from(_HEADS), st.integers(), st.text(), st.none(), st.lists(st.text())),
+        ).map(lambda content: json.dumps(content).encode()),
+    )
+)
+def test_whatever_stands_in_a_key_file_is_read_or_refused(content: bytes) -> None:
+    path, key = Path("k"), bytes(32)
+    readers: list[Callable[[], object]] = [
+        lambda: wrapping.protection_of(content, path),
+        lambda: wrapping.wrapped_key(content, path),
+        lambda: wrapping.open_with_key(content, key, path),
+        lambda: NodeKeys.from_bytes(content, path),
+    ]
+    for read in readers:
+        with contextlib.suppress(ConfigurationError):
+            read()
 
 
 def test_what_stands_beside_the_secrets_is_bound_to_them() -> None:
