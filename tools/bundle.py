@@ -237,7 +237,8 @@ def _fill(bundle: Path, source: Path, wheels: Sequence[Wheel], version: str) -> 
     for name in _DEPLOYED:
         shutil.copytree(source / name, bundle / "deploy" / name)
     (bundle / "deploy" / "docs").mkdir()
-    shutil.copy(source / "docs" / "installation.md", bundle / "deploy" / "docs")
+    for name in ("installation.md", "case-store.md"):  # what the README of the node sends its reader to
+        shutil.copy(source / "docs" / name, bundle / "deploy" / "docs")
     (bundle / "BUNDLE").write_text(
         f"version={version}\npython={sys.version_info[0]}.{sys.version_info[1]}\nmachine={platform.machine()}\n",
         encoding="ascii",

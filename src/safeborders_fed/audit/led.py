@@ -83,6 +83,14 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         Operation.REKEY: _internal("The store was sealed under another key"),
         Operation.EXPIRY: _internal("Something ends soon, or has ended"),
         Operation.RESTORE: Treatment(Category.ALTERATION, "The node was put back from a backup"),
+        Operation.COUNT: Treatment(
+            Category.CONSULTATION, "A population was counted, with noise, to see whether a study may run"
+        ),
+        Operation.ROLE_CHANGE: _internal("Who may open what on the machine changed"),
+        Operation.STUDY_STATE: _internal("A study changed its state at the coordinator"),
+        Operation.ENROL: _internal("A state was enrolled, or taken off, at the coordinator"),
+        Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
+        Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
     }
 )

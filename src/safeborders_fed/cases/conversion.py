@@ -41,11 +41,15 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Converted:
-    """One chunk: accepted rows (schema ``spill.SPILLED``), first bytes of their pseudonyms, and the rest."""
+    """One chunk: accepted rows (schema ``spill.SPILLED``), first bytes of their pseudonyms, and the rest.
+
+    ``rejected_victims`` gives the pseudonym of each row that could be read and was rejected.
+    """
 
     rows: pa.Table
     first_bytes: NDArray[np.uint8]
     rejections: tuple[Rejection, ...]
+    rejected_victims: dict[int, str]
 
 
 class Converter:
@@ -109,9 +113,12 @@ class Converter:
         }
         table = pa.table([columns[name] for name in SPILLED.names], schema=SPILLED)
         first = np.frombuffer(digests["victim_id"], dtype=np.uint8)[::PSEUDONYM_BYTES]
+        bad: dict[int, str] = {}
         if not work.good.all():
+            rest = table.filter(pa.array(~work.good))
+            bad = dict(zip(rest["row"].to_pylist(), rest["victim"].to_pylist(), strict=True))
             table, first = table.filter(pa.array(work.good)), first[work.good]
-        return Converted(table, first, (*chunk.rejected, *work.rejections()))
+        return Converted(table, first, (*chunk.rejected, *work.rejections()), bad)
 
     def _key_texts(self, name: str, chunk: Chunk) -> list[str]:
         source = self._mapping.fields[name]

@@ -17,19 +17,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from safeborders_fed.cases.chunks import Reader
-from safeborders_fed.cases.conversion import Converter
+from safeborders_fed.cases.conversion import Converted, Converter
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.mapping import Mapping
 from safeborders_fed.cases.publication import Outcome
 from safeborders_fed.cases.readers import open_reader
 from safeborders_fed.cases.rejection import Quarantine, Reason, Rejection
+from safeborders_fed.cases.snapshots import sync_directory, write_durably
 from safeborders_fed.cases.sources import KeySource
 from safeborders_fed.cases.spill import Spill
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.cases.tables import MULTIS, analysis_view
+from safeborders_fed.cases.withholding import Cutoffs, Tombstones, Withheld
 from safeborders_fed.errors import ConfigurationError, DataError
 
 PREVIEWED: Final = 5
@@ -45,8 +49,8 @@ class ImportReport:
     """What an import did, or in a dry run would do.
 
     Attributes:
-        read: Rows of the file, without its header and blank lines; accepted + rejected.
-        accepted: new + superseded + unchanged + repeated.
+        read: Rows of the file, without its header and blank lines.
+        accepted: new + superseded + unchanged + repeated. Rows read = accepted + rejected + erased + expired.
         new: Rows whose (case, victim) the store did not have.
         superseded: Rows that replace a differing one of the store.
         unchanged: Rows that the store has already.
@@ -58,6 +62,8 @@ class ImportReport:
         ignored_columns: Columns of the file that the mapping does not name.
         dry_run: Whether this was a preview: the store is as before.
         preview: In a dry run, the first accepted rows as contract values, without keys and identifiers.
+        erased: Rows of victims who were erased; they are left out, and in no quarantine.
+        expired: Rows of cases past their retention period, left out likewise.
     """
 
     read: int
@@ -73,6 +79,8 @@ class ImportReport:
     ignored_columns: tuple[str, ...]
     dry_run: bool
     preview: tuple[PreviewRow, ...] = ()
+    erased: int = 0
+    expired: int = 0
 
 
 @dataclass
@@ -83,7 +91,10 @@ class _Intake:
     mapping: Mapping
     store: CaseStore
     quarantine: Quarantine
+    withheld: Withheld
     read: int = 0
+    erased: int = 0
+    expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     preview: pa.Table | None = None
 
@@ -97,12 +108,32 @@ class _Intake:
         for chunk in reader.chunks():
             converted = converter.convert(chunk)
             self.read += len(chunk.rows) + len(chunk.rejected)
-            self.reject(converted.rejections)
-            spill.add(converted.rows, converted.first_bytes)
-            if self.preview is None and converted.rows.num_rows:
-                self.preview = converted.rows.slice(0, PREVIEWED)
+            rows, first_bytes = self._permitted(converted)
+            spill.add(rows, first_bytes)
+            if self.preview is None and rows.num_rows:
+                self.preview = rows.slice(0, PREVIEWED)
             if progress is not None:
                 progress(self.read, reader.share())
+
+    def _permitted(self, converted: Converted) -> tuple[pa.Table, NDArray[np.uint8]]:
+        """The rows that are neither of erased victims nor past their period, with their first bytes.
+
+        A rejected row of an erased victim is left out as well: the quarantine would show cells of it.
+        """
+        rows, rejected = converted.rows, converted.rejected_victims
+        erased, hidden = np.zeros(rows.num_rows, dtype=np.bool_), set[int]()
+        if self.withheld.knows_erased:
+            erased = self.withheld.of_erased(rows["victim"].to_pylist())
+            found = self.withheld.of_erased(list(rejected.values())).tolist()
+            hidden = {row for row, gone in zip(rejected, found, strict=True) if gone}
+        self.reject(entry for entry in converted.rejections if entry.row not in hidden)
+        expired = self.withheld.expired(rows) & ~erased
+        self.erased += int(erased.sum()) + len(hidden)
+        self.expired += int(expired.sum())
+        keep = ~(erased | expired)
+        if keep.all():
+            return rows, converted.first_bytes
+        return rows.filter(pa.array(keep)), converted.first_bytes[keep]
 
     def reject(self, rejections: Iterable[Rejection]) -> None:
         """Note rejections, all those of one row together."""
@@ -157,7 +188,7 @@ class _Intake:
         named = set(self.mapping.columns())
         return ImportReport(
             read=self.read,
-            accepted=self.read - self.rejected,
+            accepted=self.read - self.rejected - self.erased - self.expired,
             new=outcome.new,
             superseded=outcome.superseded,
             unchanged=outcome.unchanged,
@@ -169,6 +200,8 @@ class _Intake:
             ignored_columns=tuple(name for name in header if name not in named),
             dry_run=dry_run,
             preview=_preview(self.preview) if dry_run and self.preview is not None else (),
+            erased=self.erased,
+            expired=self.expired,
         )
 
 
@@ -181,6 +214,8 @@ def import_file(
     dry_run: bool = False,
     quarantine: Path | None = None,
     progress: Progress | None = None,
+    cutoffs: Cutoffs | None = None,
+    restore: bool = False,
 ) -> ImportReport:
     """Import a national file.
 
@@ -193,6 +228,8 @@ def import_file(
         quarantine: A new file for rejected rows. None: one in the store's ``quarantine`` directory, or none
             at all in a dry run.
         progress: Told how far it is.
+        cutoffs: Cases past these are left out.
+        restore: Let victims in who were erased; those of them that the file holds are erased no more.
 
     Raises:
         DataError: The file cannot be read at all (see ``readers.open_reader``), ``nothing-accepted``,
@@ -204,7 +241,9 @@ def import_file(
     form = mapping.format_of(path)
     with open_reader(path, form, mapping.file, mapping.columns()) as reader, store.writing() as publication:
         spill = Spill(store.files.work)
-        intake = _Intake(path, mapping, store, _quarantine(store, quarantine, dry_run=dry_run))
+        tombstones = Tombstones(store.files, store.keys)
+        withheld = Withheld(None if restore else tombstones, cutoffs)
+        intake = _Intake(path, mapping, store, _quarantine(store, quarantine, dry_run=dry_run), withheld)
         try:
             intake.fill(spill, reader, progress)
             outcome = publication.merge(spill, intake.reject_duplicate, write=not dry_run)
@@ -212,6 +251,8 @@ def import_file(
             intake.check(outcome.victims, max_rejected, kept)
             if outcome.changed and not dry_run:
                 publication.publish(outcome)
+            if restore and not dry_run:
+                _forget(tombstones, store)
         except OSError as error:
             raise ConfigurationError(
                 "store-unwritable",
@@ -222,6 +263,23 @@ def import_file(
             spill.close()
             intake.quarantine.close()
         return intake.report(outcome, reader.header, kept, dry_run=dry_run)
+
+
+def _forget(tombstones: Tombstones, store: CaseStore) -> None:
+    """Takes victims whom the latest snapshot holds from the list of those who were erased.
+
+    It comes after the snapshot: a crash in between leaves a victim on the list, and the next import leaves
+    rows out that it should take, which shows in its report.
+    """
+    if not tombstones.digests:
+        return
+    present = set(store.cases()["victim"].to_pylist())
+    rest = tombstones.digests - {tombstones.digest(name) for name in present}
+    if rest != tombstones.digests:
+        waiting = store.files.work / tombstones.path.name
+        write_durably(waiting, tombstones.content(rest))
+        waiting.rename(tombstones.path)
+        sync_directory(store.files.directory)
 
 
 def _quarantine(store: CaseStore, asked: Path | None, *, dry_run: bool) -> Quarantine:

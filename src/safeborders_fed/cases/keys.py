@@ -19,6 +19,7 @@ from typing import Final
 from safeborders_fed.errors import ConfigurationError
 
 KEY_BYTES: Final = 32
+LARGEST_KEY_FILE: Final = 2**16
 _KIND: Final = "safeborders-node-keys"
 _NAMES: Final = ("pseudonym", "cases", "identifiers")
 
@@ -57,26 +58,12 @@ class NodeKeys:
         Raises:
             ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``. No file is ever overwritten.
         """
+        write_key_file(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What a key file in clear holds."""
         text = {"kind": _KIND} | {name: b64encode(getattr(self, name)).decode() for name in _NAMES}
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                os.fchmod(file.fileno(), 0o600)  # whatever the umask
-                file.write(json.dumps(text, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except FileExistsError as error:
-            raise ConfigurationError(
-                "key-file-exists",
-                f"{path} exists already",
-                "choose another path: losing a key file loses the store that it opens",
-            ) from error
-        except OSError as error:
-            raise ConfigurationError(
-                "key-file-unwritable",
-                f"{path} cannot be written: {error.strerror}",
-                "choose a directory that exists and that this user may write to",
-            ) from error
+        return json.dumps(text, indent=1).encode("ascii") + b"\n"
 
     @classmethod
     def load(cls, path: Path) -> NodeKeys:
@@ -86,31 +73,72 @@ class NodeKeys:
             ConfigurationError: ``key-file-missing``, ``key-file-exposed`` (group or others may read or write
                 it), ``key-file-malformed``.
         """
+        return cls.from_bytes(read_key_file(path), path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: Path) -> NodeKeys:
+        """What ``to_bytes`` gave. Raises ConfigurationError ``key-file-malformed`` or ``key-invalid``."""
         try:
-            with Path(path).open(encoding="ascii") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                text = file.read()
-        except UnicodeDecodeError:
-            raise _malformed(path) from None
-        except OSError as error:
-            raise ConfigurationError(
-                "key-file-missing",
-                f"{path} cannot be read: {error.strerror}",
-                "mount or restore the key file that node.toml names",
-            ) from error
-        if is_open_to_others(Path(path), mode):
-            raise ConfigurationError(
-                "key-file-exposed",
-                f"{path} has mode {mode:04o}, so others than its owner may open it",
-                f"run `chmod 600 {path}`, and ask who has read it",
-            )
-        try:
-            content = json.loads(text)
-            if content.pop("kind") != _KIND or set(content) != set(_NAMES):
-                raise _malformed(path)
-            return cls(**{name: b64decode(content[name], validate=True) for name in _NAMES})
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-            raise _malformed(path) from None  # the original error could quote the secret
+            parts = json.loads(content.decode("ascii"))
+            if parts.pop("kind") != _KIND or set(parts) != set(_NAMES):
+                raise malformed(path)
+            return cls(**{name: b64decode(parts[name], validate=True) for name in _NAMES})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
+            raise malformed(path) from None  # the original error could quote the secret
+
+
+def write_key_file(path: Path, content: bytes) -> None:
+    """Write a new key file, for its owner only, and wait until it is on the disk.
+
+    Raises:
+        ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``. No file is ever overwritten.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # whatever the umask
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise ConfigurationError(
+            "key-file-exists",
+            f"{path} exists already",
+            "choose another path: losing a key file loses the store that it opens",
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            "key-file-unwritable",
+            f"{path} cannot be written: {error.strerror}",
+            "choose a directory that exists and that this user may write to",
+        ) from error
+
+
+def read_key_file(path: Path) -> bytes:
+    """The content of a key file that nobody but its owner can open.
+
+    Raises:
+        ConfigurationError: ``key-file-missing`` or ``key-file-exposed`` (group or others may read or write).
+    """
+    try:
+        with Path(path).open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(LARGEST_KEY_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "key-file-missing",
+            f"{path} cannot be read: {error.strerror}",
+            "mount or restore the key file that node.toml names",
+        ) from error
+    if is_open_to_others(Path(path), mode):
+        raise ConfigurationError(
+            "key-file-exposed",
+            f"{path} has mode {mode:04o}, so others than its owner may open it",
+            f"run `chmod 600 {path}`, and ask who has read it",
+        )
+    if len(content) > LARGEST_KEY_FILE:
+        raise malformed(path)
+    return content
 
 
 def credentials_directory() -> Path | None:
@@ -129,9 +157,10 @@ def is_open_to_others(path: Path, mode: int) -> bool:
     return bool(mode & 0o077 & ~permitted)
 
 
-def _malformed(path: Path) -> ConfigurationError:
+def malformed(path: Path) -> ConfigurationError:
+    """The error for a file that is no key file."""
     return ConfigurationError(
         "key-file-malformed",
         f"{path} is not a key file of a node",
-        "restore the key file from its backup; node.toml may name another file",
+        "restore the key file from its backup; node.toml may name another file, or the wrong key_protection",
     )

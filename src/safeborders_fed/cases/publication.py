@@ -1,7 +1,8 @@
 """The one writer of a case store, from taking the lock to publishing a snapshot.
 
 Guarantees: there is one writer at a time; a snapshot appears as a whole or not at all, whenever the process
-is killed; snapshots published before are never touched; buckets that did not change are not written again.
+is killed; an import never touches snapshots published before (``rewriting`` says what does); buckets that did
+not change are not written again.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -29,21 +31,26 @@ ROWS_PER_BUCKET: Final = 16_384
 _LOCK_SECONDS: Final = 2.0
 
 
+def writer_lock(files: StoreFiles, seconds: float = _LOCK_SECONDS) -> AbstractContextManager[None]:
+    """Hold the store's lock; as ``lock``."""
+    return lock(files.directory, seconds)
+
+
 @contextmanager
-def writer_lock(files: StoreFiles, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-    """Hold the store's lock; wait ``seconds`` for another holder.
+def lock(directory: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock of the store in a directory; wait ``seconds`` for another holder.
 
     Raises:
         ConfigurationError: ``store-busy``.
     """
-    handle = os.open(files.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + seconds
         while not _locked(handle):
             if time.monotonic() >= deadline:
                 raise ConfigurationError(
                     "store-busy",
-                    f"another import is writing to {files.directory}",
+                    f"another import or change is writing to {directory}",
                     "wait until it has ended, then try again",
                 )
             time.sleep(0.05)
@@ -150,18 +157,22 @@ class Publication:
 
     def publish(self, outcome: Outcome) -> str:
         """Make the outcome the latest snapshot, and return its id."""
-        now = datetime.now(UTC)
-        number = 1 + (int(self.previous.snapshot.split("-")[0]) if self.previous else 0)
-        manifest = Manifest(
-            snapshot=f"{number:06d}-{now:%Y%m%dT%H%M%SZ}",
-            created=now.isoformat(timespec="seconds"),
-            contract_version=contract.CONTRACT_VERSION,
-            bits=outcome.bits,
-            buckets=tuple(outcome.buckets),
-        )
+        manifest = following(self.previous, outcome.bits, tuple(outcome.buckets), datetime.now(UTC))
         sync_directory(self._files.data)
         self._files.write_manifest(manifest)
         return manifest.snapshot
+
+
+def following(previous: Manifest | None, bits: int, buckets: tuple[Bucket, ...], now: datetime) -> Manifest:
+    """The manifest of the snapshot after ``previous``."""
+    number = 1 + (int(previous.snapshot.split("-")[0]) if previous else 0)
+    return Manifest(
+        snapshot=f"{number:06d}-{now:%Y%m%dT%H%M%SZ}",
+        created=now.isoformat(timespec="seconds"),
+        contract_version=contract.CONTRACT_VERSION,
+        bits=bits,
+        buckets=buckets,
+    )
 
 
 def _count(outcome: Outcome, merged: Merged) -> None:

@@ -1,7 +1,8 @@
 """The files of a case store: where they stand, and the sealed manifests that say which belong together.
 
 Guarantees: a snapshot is one manifest that lists immutable bucket files with their SHA-256; a bucket file is
-read only if its content is what the manifest says. Files that no manifest lists are rubbish of a crash.
+read only if its content is what the manifest says. Files that no manifest lists are rubbish: of a crash, or
+of what was erased, purged or encrypted anew.
 
 Layout of the directory::
 
@@ -11,6 +12,8 @@ Layout of the directory::
     data/RANDOM.parquet             encrypted bucket files
     work/                           what an import in progress writes; swept after a crash
     quarantine/                     rejected rows, in clear, for the owner only
+    erased.sealed                   keyed hashes of victims who were erased (``withholding``)
+    next/ committed/                a change of many files under way (``staging``)
 """
 
 from __future__ import annotations
@@ -124,17 +127,24 @@ class StoreFiles:
                 f"the case store has no snapshot {snapshot!r}",
                 "choose one that `safeborders node cases list` shows",
             )
-        sealed = (self.manifests / f"{snapshot}{_SUFFIX}").read_bytes()
+        sealed = self.manifest_path(snapshot).read_bytes()
         manifest = Manifest.model_validate_json(self.sealer.unseal(sealed, snapshot))
         check_version(manifest.contract_version, f"snapshot {snapshot}")
         return manifest
 
+    def manifest_path(self, snapshot: str) -> Path:
+        """Where the manifest of a snapshot is."""
+        return self.manifests / f"{snapshot}{_SUFFIX}"
+
+    def sealed_manifest(self, manifest: Manifest) -> bytes:
+        """What the file of a manifest holds."""
+        return self.sealer.seal(manifest.model_dump_json().encode(), manifest.snapshot)
+
     def write_manifest(self, manifest: Manifest) -> None:
-        """Publish a snapshot: after this returns it is there for good, and before it nothing was."""
-        sealed = self.sealer.seal(manifest.model_dump_json().encode(), manifest.snapshot)
+        """Publish a snapshot: after this returns it is there, and before it nothing was."""
         waiting = self.work / "manifest"
-        write_durably(waiting, sealed)
-        waiting.rename(self.manifests / f"{manifest.snapshot}{_SUFFIX}")
+        write_durably(waiting, self.sealed_manifest(manifest))
+        waiting.rename(self.manifest_path(manifest.snapshot))
         sync_directory(self.manifests)
 
     def write_bucket(self, index: int, records: pa.Table, victims: int) -> Bucket:
@@ -143,11 +153,12 @@ class StoreFiles:
             index=index,
             rows=records.num_rows,
             victims=victims,
-            cases=self._write(records.select(CASES_STORED.names), CASES),
-            identity=self._write(records.select(IDENTITY_STORED.names), IDENTIFIERS),
+            cases=self.write(records.select(CASES_STORED.names), CASES),
+            identity=self.write(records.select(IDENTITY_STORED.names), IDENTIFIERS),
         )
 
-    def _write(self, table: pa.Table, key: str) -> StoredFile:
+    def write(self, table: pa.Table, key: str) -> StoredFile:
+        """Write a table to a new bucket file, under the key named ``cases`` or ``identifiers``."""
         content = self.sealer.parquet(stamped(table), key)
         name = f"{secrets.token_hex(16)}.parquet"
         write_durably(self.data / name, content)

@@ -1,15 +1,17 @@
 """The case store of one node: encrypted, versioned snapshots of its case data.
 
-Guarantees: a snapshot never changes once it is published; raw keys and identifiers stand apart from the
-analysis table, under another key; a store is opened only with the keys that it was made with; the number of
-victims stays within a public cap, which intake enforces. Files are laid out as ``snapshots`` says.
+Guarantees: once it is published, a snapshot loses rows by erasure or retention (``rewriting``), and changes
+in no other way; raw keys and identifiers stand apart from the analysis table, under another key; a store is
+opened only with its own keys; the number of victims stays within a public cap, which intake enforces. A
+change that was interrupted is finished or undone before anything else. Files are laid out as ``snapshots``
+says.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,14 @@ from typing import Final
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from safeborders_fed.cases import staging
 from safeborders_fed.cases.keys import NodeKeys
-from safeborders_fed.cases.publication import Publication, writer_lock
+from safeborders_fed.cases.publication import Publication, lock, writer_lock
 from safeborders_fed.cases.sealing import Sealer, wrong_key
 from safeborders_fed.cases.snapshots import (
+    Bucket,
     Manifest,
+    StoredFile,
     StoreFiles,
     snapshots_in,
     sync_directory,
@@ -38,7 +43,7 @@ from safeborders_fed.cases.tables import (
 from safeborders_fed.errors import ConfigurationError, DataError
 
 DEFAULT_MAX_VICTIMS: Final = 2_000_000
-_HEAD: Final = "store.json"
+HEAD: Final = "store.json"
 
 
 class _Head(BaseModel):
@@ -94,7 +99,7 @@ class CaseStore:
             for part in (files.data, files.manifests, files.work, files.quarantine):
                 part.mkdir(mode=0o700)
             head = _Head(schema_version=1, max_victims=max_victims, keys=_fingerprint(keys))
-            write_durably(directory / _HEAD, head.model_dump_json().encode())
+            write_durably(directory / HEAD, head.model_dump_json().encode())
             sync_directory(directory)
         except OSError as error:
             raise ConfigurationError(
@@ -106,11 +111,23 @@ class CaseStore:
 
     @classmethod
     def open(cls, directory: Path, keys: NodeKeys) -> CaseStore:
-        """Open a store, and sweep up what a crashed import may have left there.
+        """Open a store, after finishing or sweeping up what a crash may have left there.
 
         Raises:
-            ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``.
+            ConfigurationError: ``store-missing``, ``store-damaged``, ``wrong-key``, ``contract-version``;
+                ``store-busy`` while a change of the whole store is taking place, ``store-unwritable`` when
+                one that was interrupted cannot be finished.
         """
+        if staging.is_committed(directory):
+            try:
+                with lock(Path(directory)):
+                    staging.finish(directory)
+            except OSError as error:
+                raise ConfigurationError(
+                    "store-unwritable",
+                    f"an interrupted change of {directory} cannot be finished: {error.strerror}",
+                    "free space on its disk, or run the command as the user that owns the store",
+                ) from error
         store = cls.look(directory, keys)
         store._sweep_if_idle()  # noqa: SLF001 - its own class
         return store
@@ -120,13 +137,43 @@ class CaseStore:
         """The store, to be read only: opening it changes nothing.
 
         Raises:
-            ConfigurationError: ``store-missing``, ``store-damaged`` or ``wrong-key``.
+            ConfigurationError: ``store-missing``, ``store-damaged``, ``store-unfinished`` or ``wrong-key``.
         """
         directory = Path(directory)
+        if staging.is_committed(directory):
+            raise ConfigurationError(
+                "store-unfinished",
+                f"a change of the case store in {directory} was interrupted, or is taking place",
+                "run `safeborders node cases list`, which finishes it, and try again",
+            )
         head = _head(directory)
         if not hmac.compare_digest(head.keys, _fingerprint(keys)):
             raise wrong_key()
         return cls(StoreFiles(directory, Sealer(keys)), keys, head)
+
+    @staticmethod
+    def fits(directory: Path, keys: NodeKeys) -> bool:
+        """Whether keys are those of the store. Raises ``store-missing`` or ``store-damaged``."""
+        return hmac.compare_digest(_head(Path(directory)).keys, _fingerprint(keys))
+
+    def require_current(self) -> None:
+        """Refuses to go on with keys that were replaced since the store was opened.
+
+        Raises:
+            ConfigurationError: ``store-changed``.
+        """
+        directory = self.files.directory
+        if staging.is_committed(directory) or not self.fits(directory, self.keys):
+            raise ConfigurationError(
+                "store-changed",
+                f"the case store in {directory} was given new keys while this command ran",
+                "run the command again",
+            )
+
+    def head_under(self, keys: NodeKeys) -> bytes:
+        """What ``store.json`` is to hold once the store is under other keys."""
+        head = _Head(schema_version=1, max_victims=self.max_victims, keys=_fingerprint(keys))
+        return head.model_dump_json().encode()
 
     @staticmethod
     def max_victims_of(directory: Path) -> int:
@@ -146,6 +193,7 @@ class CaseStore:
     def _sweep_if_idle(self) -> None:
         try:
             with writer_lock(self.files, seconds=0):
+                staging.discard(self.files.directory)
                 self.files.sweep()
         except ConfigurationError as error:
             if error.code != "store-busy":  # a writer at work has swept already
@@ -156,9 +204,10 @@ class CaseStore:
         """The writer's side, under the lock. What was not published is removed at the end.
 
         Raises:
-            ConfigurationError: ``store-busy``.
+            ConfigurationError: ``store-busy`` or ``store-changed``.
         """
         with writer_lock(self.files):
+            self.require_current()
             self.files.sweep()
             try:
                 yield Publication(self.files)
@@ -197,14 +246,24 @@ class CaseStore:
             DataError: ``empty-store``.
             ConfigurationError: ``unknown-snapshot``, ``store-damaged``, ``wrong-key``, ``contract-version``.
         """
-        buckets = self._manifest(snapshot).buckets
-        tables = [self.files.read(bucket.cases) for bucket in buckets]
+        tables = self._tables(snapshot, lambda bucket: bucket.cases)
         return analysis_view(pa.concat_tables([CASES_STORED.empty_table(), *tables]))
 
     def _identity(self, snapshot: str | None) -> pa.Table:
-        buckets = self._manifest(snapshot).buckets
-        tables = [self.files.read(bucket.identity) for bucket in buckets]
+        tables = self._tables(snapshot, lambda bucket: bucket.identity)
         return pa.concat_tables([IDENTITY_STORED.empty_table(), *tables])
+
+    def _tables(self, snapshot: str | None, part: Callable[[Bucket], StoredFile]) -> list[pa.Table]:
+        """The tables of all buckets; read again if rows were removed from the snapshot meanwhile."""
+        manifest = self._manifest(snapshot)
+        while True:
+            try:
+                return [self.files.read(part(bucket)) for bucket in manifest.buckets]
+            except ConfigurationError as error:
+                now = self.files.manifest(manifest.snapshot)
+                if error.code != "store-damaged" or now == manifest:
+                    raise
+                manifest = now
 
     def identifiers(self, snapshot: str | None = None) -> pa.Table:
         """Identifiers for links: victim, case, type, owner, value. Raises as ``cases``."""
@@ -220,7 +279,7 @@ class CaseStore:
 
 def _head(directory: Path) -> _Head:
     try:
-        return _Head.model_validate(json.loads((directory / _HEAD).read_bytes()))
+        return _Head.model_validate(json.loads((directory / HEAD).read_bytes()))
     except OSError as error:
         raise ConfigurationError(
             "store-missing",
@@ -230,7 +289,7 @@ def _head(directory: Path) -> _Head:
     except (ValueError, ValidationError) as error:
         raise ConfigurationError(
             "store-damaged",
-            f"{directory / _HEAD} is not what a case store holds",
+            f"{directory / HEAD} is not what a case store holds",
             "restore the store from its backup",
         ) from error
 

@@ -21,6 +21,10 @@ def report_text(report: ImportReport) -> str:
         "  " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()),
     ]
     lines += [f"  rejected as {reason}: {count:,}" for reason, count in report.reasons.items()]
+    if report.erased:
+        lines.append(f"  left out, of erased victims: {report.erased:,} (--restore lets them in)")
+    if report.expired:
+        lines.append(f"  left out, past their retention period: {report.expired:,}")
     if report.ignored_columns:
         names = ", ".join(report.ignored_columns[:_SHOWN])
         more = len(report.ignored_columns) - _SHOWN

@@ -16,6 +16,7 @@ from safeborders_fed.cli import (
     approvers,
     audit_log,
     backup,
+    cases,
     doctor,
     enrolment_node,
     ledger,
@@ -36,9 +37,8 @@ app = typer.Typer(
     help="Run a node beside the national case data.", no_args_is_help=True, rich_markup_mode=None
 )
 mapping_app = typer.Typer(help="Check and draft mappings.", no_args_is_help=True, rich_markup_mode=None)
-cases_app = typer.Typer(help="Look after the case store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(mapping_app, name="mapping")
-app.add_typer(cases_app, name="cases")
+app.add_typer(cases.app, name="cases")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
@@ -70,13 +70,23 @@ def init(
     max_victims: Annotated[
         int, typer.Option(min=1, help="Public cap on the number of victims in the case store.")
     ] = _MOST_VICTIMS,
+    key_protection: Annotated[
+        str, typer.Option(help="What the file of secrets is under: none, passphrase or kms.")
+    ] = "none",
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="With passphrase: a file of mode 600 that holds it (default: ask).")
+    ] = None,
+    wrapped_key: Annotated[
+        Path | None, typer.Option(help="With kms: file with a 256-bit key as the key service wrapped it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a new node: directory, empty case store, node.toml and key file."""
     from safeborders_fed.node.enrolment import write_request
     from safeborders_fed.node.settings import create_node
 
-    settings = create_node(home, country, key_file, max_victims)
+    wanted = cases.wanted(key_protection, passphrase_file, wrapped_key)
+    settings = create_node(home, country, key_file, max_victims, wanted)
     request = write_request(settings, enrolment_node.now())
     output.result(
         enrolment_node.request_content(request)
@@ -149,16 +159,23 @@ def import_cases(
     quarantine: Annotated[
         Path | None, typer.Option(help="A new file for rejected rows (default: in the case store).")
     ] = None,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Let victims in who were erased. It is written down.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import a national file into the case store, as a new snapshot."""
     from safeborders_fed.cases.intake import import_file
     from safeborders_fed.cases.mapping import load_mapping
     from safeborders_fed.cli.progress import file_progress
+    from safeborders_fed.node.intake_terms import current_cutoffs, record_restoring
     from safeborders_fed.node.settings import NodeSettings
 
     loaded = load_mapping(mapping)
-    store = NodeSettings.load(home).open_store()
+    settings = NodeSettings.load(home)
+    store = settings.open_store()
+    if restore and not dry_run:
+        record_restoring(settings, file.name)
     with file_progress(f"Reading {file.name}", quiet=as_json) as progress:
         report = import_file(
             file,
@@ -168,22 +185,10 @@ def import_cases(
             dry_run=dry_run,
             quarantine=quarantine,
             progress=progress,
+            cutoffs=current_cutoffs(settings),
+            restore=restore,
         )
     _print_report(report, as_json=as_json)
-
-
-@cases_app.command("list")
-def cases_list(home: Home, as_json: Json = False) -> None:
-    """List the snapshots of the case store."""
-    from safeborders_fed.node.settings import NodeSettings
-
-    snapshots = NodeSettings.load(home).open_store().snapshots()
-    text = output.table(
-        ("snapshot", "time", "rows", "victims"),
-        [(entry.id, entry.created, entry.rows, entry.victims) for entry in snapshots],
-    )
-    content = {"snapshots": [asdict(entry) for entry in snapshots]}
-    output.result(content, text if snapshots else "The case store is empty.", as_json=as_json)
 
 
 def _print_report(report: ImportReport, *, as_json: bool) -> None:

@@ -42,7 +42,9 @@ from safeborders_fed.audit.chain import EMPTY, Operation
 from safeborders_fed.audit.chain import Head as AuditHead
 from safeborders_fed.audit.log import Event
 from safeborders_fed.audit.tail import signed_length
-from safeborders_fed.cases.snapshots import sync_directory
+from safeborders_fed.cases.publication import lock
+from safeborders_fed.cases.snapshots import StoreFiles, sync_directory
+from safeborders_fed.cases.withholding import FILE as ERASED
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
@@ -248,10 +250,18 @@ def _add_audit_log(archive: _Archive, path: Path) -> AuditHead:
 
 
 def _add_store(archive: _Archive, settings: NodeSettings) -> None:
-    """Adds every snapshot with the files that it lists, each checked."""
-    files = settings.open_store().files
+    """Adds every snapshot with the files that it lists, each checked, while nothing is written there."""
+    store = settings.open_store()
+    with lock(settings.store_path):
+        store.require_current()
+        _add_snapshots(archive, settings, store.files)
+
+
+def _add_snapshots(archive: _Archive, settings: NodeSettings, files: StoreFiles) -> None:
     prefix = _inside(settings.store_path, settings.home)
     archive.add_file(f"{prefix}/store.json", files.directory / "store.json")
+    if (files.directory / ERASED).exists():
+        archive.add_file(f"{prefix}/{ERASED}", files.directory / ERASED)
     done: set[str] = set()
     for snapshot in files.snapshots():
         for bucket in files.manifest(snapshot).buckets:

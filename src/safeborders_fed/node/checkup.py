@@ -11,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import checkup_records, checkup_rights, layout, own_keys, policy_check
+from safeborders_fed.node import checkup_records, checkup_rights, key_source, layout, own_keys, policy_check
 from safeborders_fed.node.approvals import NEEDED_FOR_KEYS, people
 from safeborders_fed.node.expiries import expiries
 from safeborders_fed.node.settings import NodeSettings, no_policy
@@ -46,7 +45,7 @@ def keys(visit: Visit) -> Iterator[Finding]:
     """The three key files: there, of their kind, and their owner's only."""
     settings = visit.settings
     files: tuple[tuple[str, Callable[[], Path], Callable[[Path], object]], ...] = (
-        ("store-key", lambda: settings.key_path, NodeKeys.load),
+        ("store-key", lambda: settings.key_path, lambda path: key_source.load(settings, path)),
         ("signing-key", lambda: settings.signing_key_path, load_key),
         ("transport-key", lambda: settings.transport_key_path, load_transport_key),
     )

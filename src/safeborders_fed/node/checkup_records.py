@@ -15,11 +15,10 @@ from typing import Final
 from safeborders_fed.audit import anchors
 from safeborders_fed.audit.chain import Operation, is_signed
 from safeborders_fed.audit.tail import Tail, read_end, read_tail
-from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import DataError, RefusedError
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import own_keys
+from safeborders_fed.node import key_source, own_keys
 from safeborders_fed.node.backup import NOTHING
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.ledger_copy import ledger_copy
@@ -171,7 +170,7 @@ def _by_this_node(settings: NodeSettings, tail: Tail) -> bool:
 def cases(visit: Visit) -> Iterator[Finding]:
     """Whether there are cases to compute on, of this data contract, and how old they are."""
     settings = visit.settings
-    store = CaseStore.look(settings.store_path, NodeKeys.load(settings.key_path))
+    store = CaseStore.look(settings.store_path, key_source.load(settings, settings.key_path))
     latest = store.latest_snapshot()
     if latest is None:
         yield failed(

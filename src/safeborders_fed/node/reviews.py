@@ -7,7 +7,8 @@ Layout, in the node's home directory::
 
 Guarantees: lists and verdicts are case data. They are sealed under a key derived from the node's key for
 cases, and no other module reads them: they never leave the node. A verdict is on a referral of a list that
-this node made. A person's later verdict replaces the earlier one, which stays in the history.
+this node made. A person's later verdict replaces the earlier one, which stays in the history. Of a victim who
+is erased, the number on a list stays and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import fcntl
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from pydantic import Field as Limit
 
 from safeborders_fed.cases.sealing import Sealer
 from safeborders_fed.cases.snapshots import sync_directory, write_durably
+from safeborders_fed.cases.staging import Staged
 from safeborders_fed.errors import ConfigurationError, DataError
 from safeborders_fed.node.review_list import ALL_BANDS, LIST_ID, ReviewList
 
@@ -46,6 +48,14 @@ class _Listed(BaseModel):
     victim: str
     band: str
     chance: str
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether it was about a victim who was erased: its number stays, and nothing else."""
+        return not self.victim
+
+
+_NOBODY: Final = _Listed(victim="", band="", chance="")
 
 
 class _List(BaseModel):
@@ -123,11 +133,15 @@ class Reviews:
     Args:
         home: The node's directory.
         sealer: That of its case store.
+        require_current: Raises if the store has other keys by now: nothing is written under the old ones.
     """
 
-    def __init__(self, home: Path, sealer: Sealer) -> None:
+    def __init__(
+        self, home: Path, sealer: Sealer, require_current: Callable[[], None] = lambda: None
+    ) -> None:
         self._directory = Path(home) / DIRECTORY
         self._sealer = sealer
+        self._require_current = require_current
 
     def keep(self, review: ReviewList) -> None:
         """Remembers a list.
@@ -139,10 +153,53 @@ class Reviews:
             _Listed(victim=victim, band=entry.band, chance=entry.chance)
             for victim, entry in zip(review.victims, review.entries, strict=True)
         )
-        with self._writing():
+        with self.writing():
             self._write(
                 f"{review.id}{_LIST}", _List(model=review.model, sha256=review.sha256, entries=entries)
             )
+
+    def holding(self, victims: Collection[str]) -> int:
+        """How many referrals on the lists are of certain victims. Raises as ``summary``."""
+        return sum(entry.victim in victims for name in self._names() for entry in self._list(name).entries)
+
+    def stage_without(self, victims: Collection[str], staged: Staged) -> int:
+        """Puts lists and verdicts without certain victims into a change; how many referrals go.
+
+        Only inside ``writing``. The numbers of the others stay as they are, since lists were handed out.
+        """
+        found = 0
+        for name in self._names():
+            listed = self._list(name)
+            gone = {number for number, entry in enumerate(listed.entries, 1) if entry.victim in victims}
+            if not gone:
+                continue
+            found += len(gone)
+            entries = tuple(_NOBODY if entry.victim in victims else entry for entry in listed.entries)
+            self._stage(staged, f"{name}{_LIST}", listed.model_copy(update={"entries": entries}))
+            verdicts = tuple(verdict for verdict in self._verdicts(name) if verdict.number not in gone)
+            if (self._directory / f"{name}{_GIVEN}").exists():
+                self._stage(staged, f"{name}{_GIVEN}", _Given(verdicts=verdicts))
+        return found
+
+    def stage_under(self, sealer: Sealer, staged: Staged) -> int:
+        """Puts all lists and verdicts under another key into a change; how many files. Inside ``writing``."""
+        new, files = Reviews(self._directory.parent, sealer), 0
+        for name in self._names():
+            new._stage(staged, f"{name}{_LIST}", self._list(name))
+            files += 1
+            if (self._directory / f"{name}{_GIVEN}").exists():
+                new._stage(staged, f"{name}{_GIVEN}", _Given(verdicts=self._verdicts(name)))
+                files += 1
+        return files
+
+    def _names(self) -> list[str]:
+        return sorted(path.name.removesuffix(_LIST) for path in self._directory.glob(f"*{_LIST}"))
+
+    def _stage(self, staged: Staged, name: str, content: BaseModel) -> None:
+        staged.put(self._directory / name, self._sealed(name, content))
+
+    def _sealed(self, name: str, content: BaseModel) -> bytes:
+        return self._sealer.seal(content.model_dump_json().encode(), f"{DIRECTORY}/{name}")
 
     def check(self, wanted: Sequence[Wanted]) -> None:
         """Refuses verdicts that cannot be recorded.
@@ -151,12 +208,12 @@ class Reviews:
             DataError: ``unknown-review-id``, ``unknown-verdict`` or ``note-too-long``, naming the first.
             ConfigurationError: ``wrong-key`` or ``reviews-damaged``.
         """
-        sizes: dict[str, int] = {}
+        lists: dict[str, tuple[_Listed, ...]] = {}
         for entry in wanted:
             name, number = _parts(entry.review_id)
-            if name not in sizes:
-                sizes[name] = self._size(name)
-            if not 1 <= number <= sizes[name]:
+            if name not in lists:
+                lists[name] = self._list(name).entries if self._size(name) else ()
+            if not 1 <= number <= len(lists[name]) or lists[name][number - 1].is_erased:
                 raise _unknown(entry.review_id)
             if entry.verdict not in VERDICTS:
                 raise DataError(
@@ -175,7 +232,7 @@ class Reviews:
         """Records verdicts of one person: all of those on one list, or none. Raises as ``check``."""
         self.check(wanted)
         stamp = at.astimezone(UTC).isoformat(timespec="seconds")
-        with self._writing():
+        with self.writing():
             for name in dict.fromkeys(_parts(entry.review_id)[0] for entry in wanted):
                 before = self._verdicts(name)
                 new = tuple(
@@ -206,7 +263,7 @@ class Reviews:
             name = path.name.removesuffix(_LIST)
             listed = self._list(name)
             bands = [entry.band for entry in listed.entries]
-            referrals.update((listed.model, band) for band in bands)
+            referrals.update((listed.model, band) for band in bands if band)
             # Of each person the last verdict on a referral counts.
             last = {(verdict.number, verdict.by): verdict.verdict for verdict in self._verdicts(name)}
             reviewed.update((listed.model, bands[number - 1]) for number in {number for number, _ in last})
@@ -240,20 +297,24 @@ class Reviews:
             ) from error
 
     def _write(self, name: str, content: BaseModel) -> None:
-        sealed = self._sealer.seal(content.model_dump_json().encode(), f"{DIRECTORY}/{name}")
         waiting = self._directory / f"{name}.partial"
-        write_durably(waiting, sealed)
+        write_durably(waiting, self._sealed(name, content))
         waiting.rename(self._directory / name)
         sync_directory(self._directory)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """The directory, under its lock: two reviewers at once wait for each other."""
+    def writing(self) -> Iterator[None]:
+        """The directory, under its lock: two reviewers at once wait for each other.
+
+        Raises:
+            ConfigurationError: ``reviews-unwritable``, or what ``require_current`` of the store raises.
+        """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             handle = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
+                self._require_current()
                 yield
             finally:
                 os.close(handle)

@@ -172,7 +172,7 @@ def _keep_rejected(referrals: Referrals, asked: Path | None, store: CaseStore) -
 
 
 def _reviews(settings: NodeSettings, store: CaseStore) -> Reviews:
-    return Reviews(settings.home, store.files.sealer)
+    return Reviews(settings.home, store.files.sealer, store.require_current)
 
 
 def _put_on_record(settings: NodeSettings, event: Event) -> None:

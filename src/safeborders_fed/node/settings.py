@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from safeborders_fed.audit import anchors
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.countries import STATES
-from safeborders_fed.cases.keys import NodeKeys
+from safeborders_fed.cases.keys import NodeKeys, write_key_file
 from safeborders_fed.cases.store import CaseStore
+from safeborders_fed.cases.wrapping import Protection
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
-from safeborders_fed.node import own_keys
+from safeborders_fed.node import key_source, key_succession, own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.desks import EnrolledNow, open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.key_source import Wanted
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
+from safeborders_fed.node.retention_terms import Retention
 from safeborders_fed.node.settings_mistakes import settings_invalid
-from safeborders_fed.node.settings_text import TEMPLATE, quoted
+from safeborders_fed.node.settings_text import TEMPLATE, protection_text, quoted
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
 from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
@@ -72,6 +75,8 @@ class NodeSettings(BaseModel):
         home: The directory that holds ``node.toml``.
         country: The member state of the node.
         key_file: Where its secrets are; absolute, or relative to ``home``.
+        key_protection: What that file is under: nothing but its mode, a passphrase, or a key service's key.
+        key_passphrase_file: Where the passphrase is; None to ask for it at the terminal.
         signing_key_file: Where its signing key is, likewise.
         transport_key_file: Where its transport key is, likewise; None in a node that never meets a network.
         store: Where its case store is, relative to ``home``.
@@ -80,6 +85,7 @@ class NodeSettings(BaseModel):
         share_reviews: Whether the other nodes may read what its people decide on studies.
         policy: What it permits; without one it takes part in nothing.
         limits: How much of the machine a message may take.
+        retention: How long it keeps cases; None for as long as they are not erased.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -87,6 +93,8 @@ class NodeSettings(BaseModel):
     home: Path
     country: Country
     key_file: _Path
+    key_protection: Annotated[Protection, Field(strict=False)] = Protection.NONE
+    key_passphrase_file: _Path | None = None
     signing_key_file: _Path
     transport_key_file: _Path | None = None
     store: _Path
@@ -95,6 +103,15 @@ class NodeSettings(BaseModel):
     share_reviews: bool = False
     policy: Policy | None = None
     limits: Limits = Limits()
+    retention: Retention | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if self.key_passphrase_file is not None and self.key_protection != Protection.PASSPHRASE:
+            raise ValueError(
+                f"key_passphrase_file is for key_protection = 'passphrase', not {self.key_protection.value!r}"
+            )
+        return self
 
     @classmethod
     def load(cls, home: Path) -> NodeSettings:
@@ -122,6 +139,8 @@ class NodeSettings(BaseModel):
             raise settings_invalid(path, error, _tables(cls)) from error
         check_outside(settings.key_path, settings.home)
         check_outside(settings.signing_key_path, settings.home)
+        if settings.key_passphrase_path is not None:
+            check_outside(settings.key_passphrase_path, settings.home)
         if settings.transport_key_file is not None:
             check_outside(settings.transport_key_path, settings.home)
         return settings
@@ -130,6 +149,11 @@ class NodeSettings(BaseModel):
     def key_path(self) -> Path:
         """Where the key file is."""
         return located(self.home / self.key_file)
+
+    @property
+    def key_passphrase_path(self) -> Path | None:
+        """Where the passphrase of the key file is, if it is in a file."""
+        return None if self.key_passphrase_file is None else located(self.home / self.key_passphrase_file)
 
     @property
     def signing_key_path(self) -> Path:
@@ -157,15 +181,23 @@ class NodeSettings(BaseModel):
         return self.home / self.store
 
     def open_store(self) -> CaseStore:
-        """The node's case store, opened with its keys. Raises as NodeKeys.load and CaseStore.open."""
-        return CaseStore.open(self.store_path, NodeKeys.load(self.key_path))
+        """The node's case store, opened with its keys. Raises as ``store_keys`` and CaseStore.open."""
+        return CaseStore.open(self.store_path, self.store_keys())
+
+    def store_keys(self) -> NodeKeys:
+        """The node's secrets, after a change of them that was interrupted is finished or undone.
+
+        Raises:
+            ConfigurationError: as ``key_succession.settled``.
+        """
+        return key_succession.settled(self)
 
     def open_participant(self) -> Participant:
         """The node, ready to take part in studies.
 
         Raises:
             ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; ``audit-log-cut``; or as
-                NodeKeys.load, CaseStore.open, Ledger and AuditLog.
+                ``store_keys``, CaseStore.open, Ledger and AuditLog.
             RefusedError: a key of the roster has expired.
         """
         if self.policy is None:
@@ -293,12 +325,22 @@ def check_outside(key_file: Path, home: Path) -> None:
         )
 
 
-def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> NodeSettings:
+def create_node(
+    home: Path, country: str, key_file: Path, max_victims: int, wanted: Wanted | None = None
+) -> NodeSettings:
     """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
+
+    Args:
+        home: The new directory.
+        country: The member state.
+        key_file: A new file for the secrets; the two other key files go beside it.
+        max_victims: Public cap on the number of victims.
+        wanted: What the file of secrets is to be under; None for nothing but its mode.
 
     Raises:
         ConfigurationError: ``unknown-country``, ``node-exists``, ``key-file-inside-home``,
-            ``key-file-exists``, ``node-unwritable``. Nothing that exists is overwritten.
+            ``key-file-exists``, ``node-unwritable``, or as ``key_source.content``. Nothing that exists is
+            overwritten.
     """
     if country not in STATES:
         raise ConfigurationError(
@@ -308,14 +350,15 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
         )
     home, key_file = Path(home).absolute(), Path(key_file).absolute()
     check_outside(key_file, home)
+    wanted, keys = wanted or Wanted(), NodeKeys.generate()
+    content = key_source.content(keys, wanted)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(home.iterdir()):
             raise ConfigurationError(
                 "node-exists", f"{home} is not empty", "choose a new directory for the node"
             )
-        keys = NodeKeys.generate()
-        keys.save(key_file)
+        write_key_file(key_file, content)
         signing_key_file = key_file.with_name(f"{key_file.name}.signing")
         save_key(Ed25519PrivateKey.generate(), signing_key_file)
         transport_key_file = key_file.with_name(f"{key_file.name}.transport")
@@ -326,6 +369,7 @@ def create_node(home: Path, country: str, key_file: Path, max_victims: int) -> N
             key_file=quoted(key_file),
             signing_key_file=quoted(signing_key_file),
             transport_key_file=quoted(transport_key_file),
+            protection=protection_text(wanted.protection, wanted.passphrase_file),
         )
         with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(text)

@@ -35,7 +35,7 @@ def settings_invalid(
     told = [*(_unknown(mistake["loc"], tables) for mistake in unknown), *map(_other, others)]
     more = f"; and {len(told) - _MOST} more" if len(told) > _MOST else ""
     fix = "mend that key; `safeborders node init` writes a file with all of them"
-    if any(mistake["loc"][0] == "policy" for mistake in found):
+    if any(mistake["loc"][:1] == ("policy",) for mistake in found):
         fix = "mend that key; docs/policy.md explains each key of [policy]"
     if unknown:
         loc = unknown[0]["loc"]
@@ -57,7 +57,7 @@ def _unknown(loc: tuple[Any, ...], tables: Mapping[str, Iterable[str]]) -> str:
 
 
 def _other(mistake: Any) -> str:
-    key = ".".join(map(str, mistake["loc"]))
+    key = ".".join(map(str, mistake["loc"])) or "key_protection"  # the one check of several keys together
     if mistake["type"] == "missing":
         return f"{key}: it is missing, and has no default"
     return f"{key}: {mistake['msg'].removeprefix('Value error, ')}"

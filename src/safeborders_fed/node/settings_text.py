@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from safeborders_fed.cases.wrapping import Protection
+
 TEMPLATE: Final = """\
 # Settings of one node. Keep this file with the node; it holds no secret.
 
@@ -14,6 +16,10 @@ country = "{country}"
 # The file with the node's secrets: outside this directory, readable by the node's user only (mode 600).
 # Back it up apart from the data: without it the case store cannot be opened by anybody.
 key_file = {key_file}
+
+# What that file is under: "none" (its mode alone), "passphrase", or "kms" (a key that a key service unwraps,
+# by the command that SAFEBORDERS_KMS_COMMAND names). docs/case-store.md says how to choose and to change it.
+{protection}
 
 # The file with the node's signing key: what other nodes know it by. Outside this directory, mode 600.
 signing_key_file = {signing_key_file}
@@ -56,6 +62,14 @@ store = "store"
 # opening_hours = ["Mon-Fri 08:00-18:00"]
 # time_zone = "Europe/Sofia"
 
+# How long cases are kept, counted from their registration date, and how many snapshots besides those that
+# studies under way hold. Without this nothing is removed but by `safeborders node cases erase`.
+# [retention]
+# months = 120
+# minors_months = 240
+# snapshots_kept = 3
+# quarantine_days = 30
+
 # How much of the machine one message of the coordinator may take.
 # [limits]
 # memory_mib = 4096
@@ -67,3 +81,13 @@ def quoted(path: Path) -> str:
     """A path as TOML writes it."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def protection_text(protection: Protection, passphrase_file: Path | None) -> str:
+    """The lines of ``node.toml`` on what the key file is under."""
+    line = f'key_protection = "{protection.value}"'
+    if protection != Protection.PASSPHRASE:
+        return line
+    if passphrase_file is None:
+        return f'{line}\n# key_passphrase_file = "..."'
+    return f"{line}\nkey_passphrase_file = {quoted(passphrase_file)}"

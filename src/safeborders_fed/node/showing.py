@@ -19,7 +19,6 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import Event
 from safeborders_fed.cases import contract
 from safeborders_fed.cases.contract import Kind
-from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError, PeerError, SafeBordersError
 from safeborders_fed.node.deciding import described
@@ -88,7 +87,7 @@ def population(settings: NodeSettings, manifest: Manifest, *, by: str) -> dict[s
     """
     about = {"population": manifest.population, "victims": None, "hidden": ""}
     try:
-        store = CaseStore.look(settings.store_path, NodeKeys.load(settings.key_path))
+        store = CaseStore.look(settings.store_path, settings.store_keys())
         signing_key = load_key(settings.signing_key_path)
     except ConfigurationError as error:
         hidden = f"only who may read {settings.key_path} sees it (role operator): {error.cause}"

@@ -1,6 +1,7 @@
 """The node's service: the link to the coordinator and the executor, kept running together.
 
-Guarantees: the link has the network and no cases; the executor has the cases and no network. Settings,
+Guarantees: the link has the network and no cases; the executor has the cases and no network, and so has the
+keeper, which removes what is past its retention period and answers nothing. Settings,
 accepted keys and approvers that people change are taken up between studies, without a restart by hand. What
 the service is doing stands in small files in ``run``, for ``safeborders node status`` and whoever watches.
 """
@@ -26,7 +27,7 @@ from safeborders_fed.node.journal import now
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
 from safeborders_fed.study.key_files import load_transport_key
-from safeborders_fed.transport import executor, fleet
+from safeborders_fed.transport import executor, fleet, keeper
 from safeborders_fed.transport.service_log import log_to_stderr
 from safeborders_fed.transport.status import (
     EXECUTOR_FILE,
@@ -80,7 +81,7 @@ class NodeService:
             raise no_policy(self.home)
         settings.enrolment()
         load_transport_key(settings.transport_key_path)
-        children = {"executor": self._execute, "link": self._link}
+        children = {"executor": self._execute, "link": self._link, "keeper": self._keep}
         code = Supervisor(self.directory, children, self._watch, self._forget).run()
         self.tell("stopped")
         return code
@@ -143,6 +144,10 @@ class NodeService:
 
         executor.serve(self.directory / SOCKET_FILE, participant, idle)
 
+    def _keep(self) -> None:
+        log_to_stderr()
+        keeper.keep(self.home)
+
     def _link(self) -> None:
         log_to_stderr()
         settings = NodeSettings.load(self.home)
@@ -179,18 +184,19 @@ class NodeService:
 
 
 def patiently(open_it: Callable[[], Participant], sleep: Callable[[float], None] = time.sleep) -> Participant:
-    """The participant, once a command that holds the audit log has let go of it.
+    """The participant, once a command that holds the audit log or the case store has let go of it.
 
     Raises:
-        SafeBordersError: As NodeSettings.open_participant; ``audit-log-busy`` after a minute.
+        SafeBordersError: As NodeSettings.open_participant; ``audit-log-busy`` or ``store-busy`` after a
+            minute.
     """
     for _ in range(_LOOKS_FOR_THE_LOG):
         try:
             return open_it()
         except ConfigurationError as error:
-            if error.code != "audit-log-busy":
+            if error.code not in {"audit-log-busy", "store-busy"}:
                 raise
-            LOG.info("a command writes the audit log; the service waits for it")
+            LOG.info("a command writes the audit log or the cases; the service waits for it")
         sleep(1.0)
     return open_it()
 

@@ -154,8 +154,8 @@ def test_snapshots_are_listed(home: Path, tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert main.run(["node", "cases", "list", "--home", str(home)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["snapshot", "time", "rows", "victims"]
-    assert lines[2].endswith("1,200    1,200")
+    assert lines[0].split() == ["snapshot", "time", "rows", "victims", "bytes", "studies", "under", "way"]
+    assert lines[2].split()[2:4] == ["1,200", "1,200"]
     assert main.run(["node", "cases", "list", "--home", str(home), "--json"]) == 0
     assert [entry["rows"] for entry in _json(capsys)["snapshots"]] == [3, 1_200]
 
