@@ -75,7 +75,12 @@ class Victims:
         """bool, shape (n,): who was not found to be no victim and, for ``minors``, was a minor.
 
         ``trafficking_status`` must have been merged, and ``age_band`` for minors.
+
+        Raises:
+            RefusedError: ``unknown-population``.
         """
+        if population not in {"all", "minors"}:
+            raise RefusedError("unknown-population", f"{population!r} is no population", "upgrade this node")
         codes = field("trafficking_status").codes
         counted: NDArray[np.bool_] = self.singles["trafficking_status"] != codes.index(NO_VICTIM)
         return counted & self.minors() if population == "minors" else counted
