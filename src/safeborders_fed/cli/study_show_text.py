@@ -39,7 +39,7 @@ def _standing(content: dict[str, Any]) -> str:
     lines = {
         "Status": content["status"] + (f" ({content['reason']})" if content["reason"] else ""),
         "Approved by": f"{people or 'nobody'}; {content['approvals_needed']} people must",
-        "Victims here": _victims(content["population"]),
+        "Victims": _victims(content["population"]),
         "Costs here": f"epsilon {content['epsilon']:.3g} at delta {content['delta']:g}, "
         f"rho {content['rho']:.4g}",
         "Left after": f"epsilon {content['epsilon_left_year']:.3g} this year, "

@@ -25,6 +25,8 @@ from safeborders_fed.study.reviews import SharedReview, bad_review
 from safeborders_fed.study.sums import wrong_reply
 
 _HAVE_APPROVED: Final = frozenset({Status.APPROVED, Status.TAKEN_ON})
+_DECIDED: Final = frozenset({Status.REFUSED, Status.REJECTED})
+"""With the reason of it, where other states name what is in their way."""
 _NO_ANSWER: Final = "no-answer"
 _OPERATIONS: Final = {
     Status.APPROVED: Operation.APPROVE,
@@ -115,7 +117,11 @@ def _said(found: Offered | SafeBordersError) -> str:
     """What a node says, and what keeps it from taking on a study that its people have approved."""
     if not isinstance(found, Offered):
         return found.code
-    return str(found.status) if found.reason == Why.NONE else f"{found.status}, but {in_words(found.reason)}"
+    if found.reason == Why.NONE:
+        return str(found.status)
+    if found.status in _DECIDED:
+        return f"{found.status} ({found.reason})"
+    return f"{found.status}, but {in_words(found.reason)}"
 
 
 def _log_answers(home: CoordinatorHome, state: StudyState, answers: Answers) -> None:

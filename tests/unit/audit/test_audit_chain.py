@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 import pytest
-from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, events, open_log, write
 
+from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, events, open_log, write
 from safeborders_fed.audit.chain import Entry, Head, Operation, verify
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import Purpose, public_hex, sign

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from audit_samples import PUBLIC, events, open_log, write
 
+from audit_samples import PUBLIC, events, open_log, write
 from safeborders_fed.audit import export
 from safeborders_fed.audit.chain import verify
 from safeborders_fed.audit.export import lines_after

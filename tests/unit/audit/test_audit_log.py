@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, clock, events, open_log, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_samples import KEY, NEXT_KEY, PUBLIC, altered_at, clock, events, open_log, write
 from safeborders_fed.audit import tail
 from safeborders_fed.audit.chain import EMPTY, Operation, verify
 from safeborders_fed.audit.log import AuditLog
