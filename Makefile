@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SECONDS_OF_FUZZING ?= 600
 BENCHES := $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help demo federation test test-all lint types contracts bench bundle clean $(addprefix bench-,$(BENCHES))
+.PHONY: help demo federation test test-all lint types contracts bench bundle fuzz clean $(addprefix bench-,$(BENCHES))
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +50,9 @@ bench: $(addprefix bench-,$(BENCHES)) ## Run all benchmarks; figures in bench/
 $(addprefix bench-,$(BENCHES)): bench-%: $(READY)
 	@mkdir -p bench
 	$(BIN)/python tests/benchmarks/bench_$*.py
+
+fuzz: $(READY) ## Fuzz all parsers, guided by coverage where atheris is installed: make fuzz SECONDS_OF_FUZZING=600
+	$(BIN)/python tests/fuzz/fuzz_parsers.py --seconds $(SECONDS_OF_FUZZING)
 
 bundle: $(READY) ## Write a signed directory to install from without a network: make bundle RELEASE_KEY=FILE
 	@$(BIN)/python tools/bundle.py --release-key "$(RELEASE_KEY)" --out dist

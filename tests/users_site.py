@@ -39,12 +39,16 @@ operator_keys = ["{public_hex(SMALL.operator)}"]
 
 [policy]
 analyses = ["logistic"]
-columns = ["sex", "age_band", "actual_victim"]
+columns = ["sex", "age_band", "trafficking_status", "registration_date"]
 epsilon_per_study = 3.0
 epsilon_per_year = 6.0
 epsilon_lifetime = 9.0
 delta = 1e-6
 minimum_participants = 2
+purposes = ["victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"]
+populations = ["all", "minors"]
+least_victims = 0
+least_tolerated_colluders = 1
 """
 
 

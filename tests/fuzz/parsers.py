@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import model_samples
 from enrolment_samples import Site
-from federation_of import NODES, ROOT, SMALL, study
+from federation_of import NODES, ROOT, SMALL, history_of, study
 from safeborders_fed.analyses.base import Release
 from safeborders_fed.audit.chain import EMPTY, Entry, Operation, parse_line
 from safeborders_fed.audit.tail import read_tail
@@ -162,7 +162,11 @@ def _messages() -> tuple[bytes, ...]:
         asked,
         Contribution(STUDY.id, 3, 5, "BE", head, vector).signed(KEY),
         Refusal("BE", Reason.BUDGET),
-        Offer(study=STUDY.id, published=publication.publish(STUDY, OPERATOR).decode("utf-8")),
+        Offer(
+            study=STUDY.id,
+            published=publication.publish(STUDY, OPERATOR).decode("utf-8"),
+            history=history_of(STUDY, operator=OPERATOR),
+        ),
     )
     return tuple(one.encode() for one in sent)
 
@@ -176,7 +180,7 @@ def _settings(data: bytes) -> object:
 
 def _settings_text() -> bytes:
     files = dict.fromkeys(("key_file", "signing_key_file", "transport_key_file"), '"/keys/be"')
-    text = TEMPLATE.format(country="BE", **files)
+    text = TEMPLATE.format(country="BE", protection="", **files)
     return re.sub(r"(?m)^# (\[|\w+ = )", r"\1", text).replace('["..."]', "[]").encode("utf-8")
 
 

@@ -83,7 +83,7 @@ def test_people_get_a_line_each_with_what_to_do(site: Site, capsys: pytest.Captu
     assert run(["node", "doctor", "--home", str(site.directory / "BE"), "--offline"]) == 4
     text = capsys.readouterr().out
     assert "failed   policy" in text
-    assert "Fix: decide what this node permits" in text
+    assert "Fix: decide what it permits" in text
     assert text.rstrip().splitlines()[-1].startswith("node BE: ")
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "be"
     create_node(home, "BE", tmp_path / "be.key", 1000)
     write(home, POLICY)
-    accepted = type("Accepted", (), {"roster": SMALL.roster})()
+    accepted = SimpleNamespace(roster=SMALL.roster, keys=SMALL.roster.keys)
     monkeypatch.setattr(NodeSettings, "accepted_keys", lambda _: accepted)
     return home
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation_of import SMALL, analysis_table, participant, study
+from federation_of import SMALL, analysis_table, history_of, participant, study
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import Revoked
 from safeborders_fed.node.participant import Participant
@@ -42,7 +42,11 @@ def node(tmp_path: Path, studies: NodeStudies) -> Iterator[Participant]:
 
 
 def offer() -> bytes:
-    return Offer(study=MANIFEST.id, published=publish(MANIFEST, SMALL.operator).decode()).encode()
+    return Offer(
+        study=MANIFEST.id,
+        published=publish(MANIFEST, SMALL.operator).decode(),
+        history=history_of(MANIFEST),
+    ).encode()
 
 
 def no(key: Ed25519PrivateKey | None = None, name: str | None = None) -> StudyRefusal:

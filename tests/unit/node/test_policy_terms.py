@@ -128,7 +128,7 @@ def test_a_number_that_no_text_should_hold_is_no_defect(home: Path) -> None:
 
 def test_the_template_of_a_new_node_is_a_policy_once_its_marks_are_removed(home: Path) -> None:
     start = TEMPLATE.index("# [policy]")
-    lines = TEMPLATE[start : TEMPLATE.index("# How much of the machine")].splitlines()
+    lines = TEMPLATE[start : TEMPLATE.index("\n# [", start + 1)].splitlines()
     values = dict(line[2:].split(" = ", 1) for line in lines if " = " in line)
     found = load(home, {**dict.fromkeys(RIGHT), **values})
     assert found is not None

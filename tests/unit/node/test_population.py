@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation_of import POLICY, SMALL, MemoryStore, analysis_table, participant, study
+from federation_of import POLICY, SMALL, MemoryStore, analysis_table, history_of, participant, study
 from safeborders_fed.cases.encoding import merge
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.masking.signing import public_hex
@@ -118,7 +118,13 @@ class Node:
         return decode(self.running.answer(request.encode()).data)
 
     def offer(self, manifest: Manifest) -> Offered:
-        found = self.ask(Offer(study=manifest.id, published=publish(manifest, SMALL.operator).decode()))
+        found = self.ask(
+            Offer(
+                study=manifest.id,
+                published=publish(manifest, SMALL.operator).decode(),
+                history=history_of(manifest),
+            )
+        )
         assert isinstance(found, Offered)
         return found
 

@@ -25,6 +25,10 @@ epsilon_per_year = 2.0
 epsilon_lifetime = 3.0
 delta = 1e-6
 minimum_participants = 2
+purposes = ["victim-identification", "modus-operandi", "statistics", "early-warning", "evaluation"]
+populations = ["all", "minors"]
+least_victims = 0
+least_tolerated_colluders = 1
 """
 
 
