@@ -174,3 +174,13 @@ def test_who_takes_anothers_name_in_a_box_keeps_nobody_from_signing(made: Site) 
     assert made.tried(ANNA, "Path(box, name).write_bytes(b'x')", box=box, name=taken) == ""
     assert made.decide(BORIS, "Boris", "approve", study_id="study-name").status == 0
     assert made.standing("study-name")["approved_by"] == ["Boris"]
+
+
+def test_who_has_approved_takes_it_back_by_themselves(made: Site) -> None:
+    made.offer("study-back")
+    for user, name in ((ANNA, "Anna"), (BORIS, "Boris")):
+        assert made.decide(user, name, "approve", study_id="study-back").status == 0
+    assert made.standing("study-back")["status"] == "approved"
+    done = made.decide(ANNA, "Anna", "withdraw-approval", study_id="study-back")
+    assert done.status == 0, done.err
+    assert made.standing("study-back")["approved_by"] == ["Boris"]

@@ -227,9 +227,11 @@ def stream(path: Path, since: int, state: Path | None) -> None:
 
 def _user() -> str:
     """The user of this machine that runs the command, for the audit log."""
-    import getpass
+    import os
 
-    return f"user {getpass.getuser()}"
+    from safeborders_fed.node.layout import user_name
+
+    return f"user {user_name(os.geteuid())}"
 
 
 def numbered(text: str) -> tuple[int, str]:
