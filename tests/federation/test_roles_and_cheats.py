@@ -130,6 +130,7 @@ os.truncate(box / "large.json", 2**40)
 (box / "closed.json").write_bytes(b"{}")
 (box / "closed.json").chmod(0)
 (box / "private.json").write_bytes(b"-----BEGIN PRIVATE KEY-----")
+Path(os.fsdecode(os.fsencode(box) + bytes([47, 255]) + b".json")).write_bytes(b"x")
 for path in first.glob("*.json"):
     if path.stat().st_uid == os.getuid():
         (box / f"copy-{path.name}").write_bytes(path.read_bytes())
