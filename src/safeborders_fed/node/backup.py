@@ -207,8 +207,11 @@ def _fill(archive: _Archive, settings: NodeSettings, out: Path, public: str) -> 
     """Adds all there is, the ledger first: what comes later knows at least as much."""
     head = _add_ledger(archive, settings.home / LEDGER, out)
     audit = _add_audit_log(archive, settings.audit_path)
-    _add_store(archive, settings)
-    _add_others(archive, settings)
+    store = settings.open_store()
+    with lock(settings.store_path):  # over both: new keys or an erasure change store and reviews together
+        store.require_current()
+        _add_snapshots(archive, settings, store.files)
+        _add_others(archive, settings)
     return Manifest(
         node=settings.country,
         created=now().isoformat(timespec="seconds"),
@@ -249,15 +252,8 @@ def _add_audit_log(archive: _Archive, path: Path) -> AuditHead:
     return tail.head
 
 
-def _add_store(archive: _Archive, settings: NodeSettings) -> None:
-    """Adds every snapshot with the files that it lists, each checked, while nothing is written there."""
-    store = settings.open_store()
-    with lock(settings.store_path):
-        store.require_current()
-        _add_snapshots(archive, settings, store.files)
-
-
 def _add_snapshots(archive: _Archive, settings: NodeSettings, files: StoreFiles) -> None:
+    """Adds every snapshot with the files that it lists, each checked, while nothing is written there."""
     prefix = _inside(settings.store_path, settings.home)
     archive.add_file(f"{prefix}/store.json", files.directory / "store.json")
     if (files.directory / ERASED).exists():

@@ -299,6 +299,7 @@ def _tables(settings: type[NodeSettings]) -> dict[str, set[str]]:
         "": set(settings.model_fields) - {"home"},
         "policy": set(Policy.model_fields),
         "limits": set(Limits.model_fields),
+        "retention": set(Retention.model_fields),
     }
 
 

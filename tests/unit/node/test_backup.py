@@ -18,11 +18,12 @@ from safeborders_fed.audit.chain import Operation, verify
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.intake import import_file
 from safeborders_fed.cases.mapping import parse_mapping
+from safeborders_fed.cases.publication import lock
 from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, DataError, RefusedError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node import restoring
+from safeborders_fed.node import backup, restoring
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
 from safeborders_fed.node.backup import Manifest, back_up
@@ -440,3 +441,20 @@ def test_two_backups_to_one_file_do_not_mix(home: Path, tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(ConfigurationError, match="backup-busy"):
             back_up(NodeSettings.load(home), tmp_path / "b.tar", "user x")
+
+
+def test_new_keys_and_erasures_wait_until_store_and_reviews_are_copied(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two, a backup would hold cases under the old keys and reviews under the new ones."""
+    add_others, tried = backup._add_others, []
+
+    def meanwhile(archive: backup._Archive, settings: NodeSettings) -> None:
+        with pytest.raises(ConfigurationError) as found, lock(settings.store_path, seconds=0.0):
+            pass
+        tried.append(found.value.code)
+        add_others(archive, settings)
+
+    monkeypatch.setattr(backup, "_add_others", meanwhile)
+    back_up(NodeSettings.load(home), tmp_path / "b.tar", "user jan")
+    assert tried == ["store-busy"]

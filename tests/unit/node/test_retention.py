@@ -247,3 +247,11 @@ def test_a_purge_beside_the_service_waits_in_a_note(tmp_path: Path) -> None:
     with settings.open_audit_log():
         assert purge(settings, NOW).rows == 1
     assert [entry["operation"] for entry in samples.log_entries(settings)].count("erase") == 1
+
+
+def test_a_typo_in_a_period_is_named_with_the_key_that_was_meant(tmp_path: Path) -> None:
+    settings = node(tmp_path, [samples.row(1)])
+    text = (settings.home / "node.toml").read_text(encoding="utf-8").replace("months = 24", "month = 24")
+    (settings.home / "node.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"retention\.month: .* did you mean 'months'\?"):
+        NodeSettings.load(settings.home)
