@@ -112,7 +112,7 @@ def leave(home: Path, key: Ed25519PrivateKey, node: str, event: Event, change: s
     content = canonical.serialise(notice.model_copy(update={"signature": signature}).model_dump(mode="json"))
     directory = home / DIRECTORY
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        durable.make_directories(directory)
         durable.replace(directory / f"{notice.at}-{notice.id}{_SUFFIX}", content)
     except OSError as error:
         raise ConfigurationError(

@@ -99,7 +99,7 @@ def keep(directory: Path, joined: Sequence[Joined], *, by: str, today: date) -> 
         path = below / f"{one.node}-{one.anchor[:16]}.json"
         if path.exists() or len(list(below.glob(f"{one.node}-*.json"))) >= MOST:
             continue
-        below.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directories(below)
         kept = KeptAnchor(kept_by=by, kept_on=today, joined=one)
         durable.replace(path, canonical.serialise(kept.model_dump(mode="json")))
 

@@ -247,3 +247,12 @@ def test_an_anchor_has_one_length_whatever_the_log_holds(path: Path) -> None:
     small = joined(laid(path).hash).encode()
     write(path, 900, 900)
     assert len(joined(laid(path).hash).encode()) == len(small)
+
+
+def test_the_directory_of_the_first_anchor_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("safeborders_fed.study.durable.sync_directory", synced.append)
+    keep(tmp_path, [joined("1" * 64)], by="RO", today=DAY)
+    assert synced == [tmp_path, tmp_path / "anchors"]

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from audit_samples import KEY, NEXT_KEY, PUBLIC, open_log
 from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation, verify
@@ -64,3 +66,12 @@ def test_a_note_of_another_key_is_not_logged_as_if_it_were_ours(tmp_path: Path) 
         notices.take_up(tmp_path, log, KEY)
     assert [entry["operation"] for entry in logged(path)] == ["reconcile", "reconcile"]
     assert all(name.name.endswith(".refused") for name in (tmp_path / "notices").iterdir())
+
+
+def test_the_directory_of_the_first_note_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("safeborders_fed.study.durable.sync_directory", synced.append)
+    notices.leave(tmp_path, KEY, "PL", EVENT)
+    assert synced == [tmp_path, tmp_path / "notices"]
