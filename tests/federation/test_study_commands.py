@@ -585,9 +585,8 @@ def test_the_number_of_victims_is_for_who_may_open_the_case_store_and_each_look_
     scene.publish()
     home = service_stopped(scene, "FI")
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
-    monkeypatch.setattr(
-        "safeborders_fed.cases.store.CaseStore.snapshots", lambda _: (SimpleNamespace(victims=1234),)
-    )
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda *_: None)
+    monkeypatch.setattr("safeborders_fed.node.showing.count", lambda *_: 1234)
     assert scene.node("FI", "show", "tables-2026") == 0
     assert "1,234 in all, exactly" in scene.text()
     (view,) = logged(home, "view")
@@ -610,9 +609,8 @@ def test_what_cannot_be_put_on_record_is_not_shown(scene: Scene, monkeypatch: py
     scene.publish()
     home = service_stopped(scene, "FI")
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
-    monkeypatch.setattr(
-        "safeborders_fed.cases.store.CaseStore.snapshots", lambda _: (SimpleNamespace(victims=1234),)
-    )
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda *_: None)
+    monkeypatch.setattr("safeborders_fed.node.showing.count", lambda *_: 1234)
     signing_key = NodeSettings.load(home).signing_key_path
     signing_key.rename(signing_key.with_name("elsewhere"))
     assert scene.node("FI", "show", "tables-2026") == 0

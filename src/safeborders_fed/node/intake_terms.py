@@ -5,7 +5,6 @@ Guarantees: cases past their period are left out; that erased victims are let in
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING
 
 from safeborders_fed.audit import notices
@@ -14,6 +13,7 @@ from safeborders_fed.audit.log import Event
 from safeborders_fed.cases.withholding import Cutoffs
 from safeborders_fed.node.journal import now
 from safeborders_fed.study.key_files import load_key
+from safeborders_fed.study.machine import user
 
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
@@ -27,6 +27,6 @@ def current_cutoffs(settings: NodeSettings) -> Cutoffs | None:
 def record_restoring(settings: NodeSettings, name: str) -> None:
     """Puts on record that erased victims may come back with a file. Raises as ``notices.record``."""
     why = "import with --restore: erased victims whom the file holds come back"
-    event = Event(Operation.IMPORT, f"user {getpass.getuser()}", why, {"file": name})
+    event = Event(Operation.IMPORT, user(), why, {"file": name})
     key = load_key(settings.signing_key_path)
     notices.record(settings.home, key, settings.country, event, settings.open_audit_log)
