@@ -47,14 +47,15 @@ least_tolerated_colluders = 1
 """
 
 
-KEYS: dict[str, Ed25519PrivateKey] = {}
+KEYS: dict[bytes, Ed25519PrivateKey] = {}
 
 
 def approver_key(path: Path) -> Ed25519PrivateKey:
     """A key under its passphrase, which takes its time on purpose: once for all tests."""
-    if path.name not in KEYS:
-        KEYS[path.name] = load_approver_key(path, WORDS)
-    return KEYS[path.name]
+    content = path.read_bytes()
+    if content not in KEYS:
+        KEYS[content] = load_approver_key(path, WORDS)
+    return KEYS[content]
 
 
 @dataclass
