@@ -130,6 +130,7 @@ os.truncate(box / "large.json", 2**40)
 (box / "closed.json").write_bytes(b"{}")
 (box / "closed.json").chmod(0)
 (box / "private.json").write_bytes(b"-----BEGIN PRIVATE KEY-----")
+Path(os.fsdecode(os.fsencode(box) + bytes([47, 255]) + b".json")).write_bytes(b"x")
 for path in first.glob("*.json"):
     if path.stat().st_uid == os.getuid():
         (box / f"copy-{path.name}").write_bytes(path.read_bytes())
@@ -174,3 +175,13 @@ def test_who_takes_anothers_name_in_a_box_keeps_nobody_from_signing(made: Site) 
     assert made.tried(ANNA, "Path(box, name).write_bytes(b'x')", box=box, name=taken) == ""
     assert made.decide(BORIS, "Boris", "approve", study_id="study-name").status == 0
     assert made.standing("study-name")["approved_by"] == ["Boris"]
+
+
+def test_who_has_approved_takes_it_back_by_themselves(made: Site) -> None:
+    made.offer("study-back")
+    for user, name in ((ANNA, "Anna"), (BORIS, "Boris")):
+        assert made.decide(user, name, "approve", study_id="study-back").status == 0
+    assert made.standing("study-back")["status"] == "approved"
+    done = made.decide(ANNA, "Anna", "withdraw-approval", study_id="study-back")
+    assert done.status == 0, done.err
+    assert made.standing("study-back")["approved_by"] == ["Boris"]

@@ -28,6 +28,7 @@ from safeborders_fed.node.deciding import approve_study
 from safeborders_fed.node.desks import open_desk
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.study.machine import user
 from safeborders_fed.transport import control
 
 STATES = ("BE", "BG", "FI", "GR")
@@ -588,9 +589,11 @@ def test_the_number_of_victims_is_for_who_may_open_the_case_store_and_each_look_
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda *_: None)
     monkeypatch.setattr("safeborders_fed.node.showing.count", lambda *_: 1234)
+    monkeypatch.setenv("LOGNAME", "somebody else")  # whoever looks may write there what they like
     assert scene.node("FI", "show", "tables-2026") == 0
     assert "1,234 in all, exactly" in scene.text()
     (view,) = logged(home, "view")
+    assert view["who"] == user()
     assert view["details"]["study"] == "tables-2026"
     assert "1234" not in json.dumps(view["details"])
     assert scene.node("FI", "show", "tables-2026", "--json") == 0

@@ -78,6 +78,11 @@ def export(
     output.message(f"{out}: {done.entries:,} entries of {period}. {done.result.text}")
     if record is not None and not done.logged:
         output.message("The running service enters this export in the audit log.")
+    if record is None and home is not None:
+        output.message(
+            "This export is NOT in the audit log: only the node's own user can sign for it. "
+            "Keep a record of it yourself, or ask the operator to export."
+        )
     if not done.result.holds:
         output.message("THE LOG DOES NOT HOLD: run `safeborders node audit verify`.")
 

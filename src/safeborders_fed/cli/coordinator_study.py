@@ -262,7 +262,10 @@ def show(study: Study, home: Home, assume_victims: Assumed = None, as_json: Json
     said = in_words(state.reviews)
     lines += [f"Shared reviews: {said}"] if said else []
     lines += [f"  {node}: {word.advice}" for node, word in state.nodes.items() if word.advice]
-    lines += [f"{change.at[:19]} {change.state} by {change.by}: {change.why}" for change in state.changes]
+    lines += [
+        output.one_line(f"{change.at[:19]} {change.state} by {change.by}: {change.why}")
+        for change in state.changes
+    ]
     if state.error is not None:
         lines.append(f"Last error [{state.error.code}]: {state.error.cause}\nFix: {state.error.fix}")
     output.result(content, "\n".join(lines), as_json=as_json)

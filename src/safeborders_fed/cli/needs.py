@@ -46,6 +46,7 @@ NODE: Final = {
     "study list": _APPROVER,
     "study refuse": _APPROVER,
     "study show": _APPROVER,
+    "study withdraw-approval": _APPROVER,
     "whoami": NOBODY,
 }
 """Roles, apart from the operator, whose users may run a command of ``safeborders node``, by its words."""

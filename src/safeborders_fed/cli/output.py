@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     return "".join(mark if mark.isprintable() or mark == "\n" else repr(mark)[1:-1] for mark in text)
 
 
+def one_line(text: str) -> str:
+    """``text`` with line ends as escapes too: what somebody wrote must not pass for a line of the program."""
+    return printable(text).replace("\n", "\\n")
+
+
 def result(content: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result: ``content`` as one JSON object, or ``text``."""
     if as_json:

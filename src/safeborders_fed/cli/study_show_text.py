@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from safeborders_fed.cli.output import one_line
 from safeborders_fed.cli.study_text import expectation, terms
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _standing(content: dict[str, Any]) -> str:
     if content["told"]:
         last = content["told"][-1]
         lines["Coordinator"] = f"{last['state']} since {last['at'][:19]}, by {last['by']}"
-    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+    return "\n".join(f"{name + ':':<13}{one_line(text)}" for name, text in lines.items())
 
 
 def _victims(population: dict[str, Any]) -> str:
@@ -75,7 +76,7 @@ def _compared(content: dict[str, Any]) -> Iterator[str]:
         yield f"It asks the same as study {last['study']}, the last of its kind here."
     else:
         yield f"Against study {last['study']}, the last of its kind here:"
-        yield from (f"  {entry['text']}" for entry in last["differences"])
+        yield from (f"  {one_line(entry['text'])}" for entry in last["differences"])
     keys = content["keys_changed"]
     if keys is not None and not keys["changed"]:
         yield f"No state has another key than in study {keys['study']}, the last that was taken on here."

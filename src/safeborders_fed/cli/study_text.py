@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from safeborders_fed.cli.output import one_line
+
 if TYPE_CHECKING:
     from safeborders_fed.analyses.expectation import Expected
     from safeborders_fed.study.manifest import Manifest
@@ -35,7 +37,7 @@ def terms(manifest: Manifest) -> str:
         "Version": f"drafted by {manifest.software_version}: {_versions(manifest)}",
         "Hash": manifest.hash(),
     }
-    return "\n".join(f"{name + ':':<13}{text}" for name, text in lines.items())
+    return "\n".join(f"{name + ':':<13}{one_line(text)}" for name, text in lines.items())
 
 
 def expectation(found: Expected) -> str:

@@ -207,6 +207,12 @@ def require_approvals(
     return tuple(counted.values())
 
 
+def was_signed_here(approval: Approval, approvers: Collection[Approver]) -> bool:
+    """Whether a person enrolled here signed it, whatever became of it or of their key since."""
+    who = (approval.name, approval.approver, "approver")
+    return any((entry.name, entry.public, entry.role) == who for entry in approvers) and _is_signed(approval)
+
+
 def accept_roster(
     accepted: AcceptedKeys,
     roster: Roster,

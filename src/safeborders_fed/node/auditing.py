@@ -1,8 +1,9 @@
 """A node's audit log for its auditors: verified, exported, and the anchors of other nodes that lie here.
 
 Guarantees: nothing but an export's own entry is written. The log is held against the anchors in the node's
-own ledger, read from a copy. An export is on record, as a signed note, before its file has its name. One from
-a copy of a log, elsewhere, needs public keys only and is on no record.
+own ledger, read from a copy. An export by who may sign for the node is on record, as a signed note, before
+its file has its name. One by an auditor, who may read the log and not sign, is on no record; neither is one
+from a copy of a log, elsewhere, which needs public keys only.
 """
 
 from __future__ import annotations

@@ -153,7 +153,8 @@ def withdraw_approval(
             f"{name} has not approved study {study!r}, or has taken that back",
             f"see `safeborders node study show {study}`",
         )
-    withdrawal = take_back(key, own[0], study=study, signed_at=desk.clock())
+    latest = max(own, key=lambda approval: approval.signed_at)  # there are two where the clock went back
+    withdrawal = take_back(key, latest, study=study, signed_at=desk.clock())
     desk.studies.add_withdrawal(withdrawal)
     _open(desk, study, manifest_hash)  # the service may have taken it on meanwhile
     return withdrawal, desk.standing(manifest)

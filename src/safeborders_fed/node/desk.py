@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node import population
-from safeborders_fed.node.approvals import Approval, Approver, require_approvals
+from safeborders_fed.node.approvals import Approval, Approver, require_approvals, was_signed_here
 from safeborders_fed.node.policy import Objection, refuse_for
 from safeborders_fed.node.records import Record
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.study.offering import Status, Why
+from safeborders_fed.study.state_changes import TERMINAL
 
 if TYPE_CHECKING:
     from safeborders_fed.node.budget_statement import StatedBudget
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from safeborders_fed.node.policy import Policy
     from safeborders_fed.node.population_counts import NoisedCount
     from safeborders_fed.node.studies import NodeStudies
+    from safeborders_fed.node.taking_back import ApprovalWithdrawal
     from safeborders_fed.study.manifest import Manifest
 
 OF_A_MANIFEST: Final = frozenset({"bad-manifest", "bad-parameters"})
@@ -123,13 +125,49 @@ class Desk:
         if held is not None and held.manifest_hash == manifest.hash():
             status = Status.TAKEN_ON if held.ended is None else Status.ENDED
             return replace(here, status=status, reason=Why.NONE, obstacle=None)
-        if Record(self.studies.directory(manifest.id)).outcome() is not None:
+        if self.has_ended(manifest):
             return replace(here, status=Status.ENDED, reason=Why.NONE, obstacle=None)
         if refusal is not None:
             return replace(here, status=Status.REFUSED, reason=refusal.reason)
         if len(counted) >= self.policy.approvals_needed:
             return replace(here, status=Status.APPROVED)
         return here
+
+    def has_ended(self, manifest: Manifest) -> bool:
+        """Whether the coordinator said that it has ended: in its record, or in a change that it signed.
+
+        Raises:
+            ConfigurationError: ``record-damaged``.
+        """
+        if Record(self.studies.directory(manifest.id)).outcome() is not None:
+            return True
+        told = self.studies.history(manifest.id)
+        return told is not None and told.state in TERMINAL
+
+    def signed_here(self, manifest: Manifest) -> tuple[Approval, ...]:
+        """The approvals of it that enrolled people signed, also those that count no more."""
+        digest = manifest.hash()
+        return tuple(
+            approval
+            for approval in self.studies.approvals(manifest.id)
+            if (approval.subject, approval.subject_hash) == ("study", digest)
+            and was_signed_here(approval, self.approvers)
+        )
+
+    def taken_back(self, manifest: Manifest) -> tuple[ApprovalWithdrawal, ...]:
+        """The approvals of it that people enrolled here have taken back, under the names of these people.
+
+        Whoever may leave papers can sign with a key that is nobody's, and write anybody's name.
+
+        Raises:
+            ConfigurationError: ``box-overfull``.
+        """
+        names = {person.public: person.name for person in self.approvers if person.role == "approver"}
+        return tuple(
+            entry.model_copy(update={"name": names[entry.approver]})
+            for entry in self.studies.withdrawals(manifest.id)
+            if entry.approver in names
+        )
 
     def refusal(self, manifest: Manifest) -> StudyRefusal | None:
         """The refusal of this manifest. It stands whether or not who signed it is enrolled still.

@@ -95,7 +95,8 @@ class Journal:
         clock: Gives the time, UTC (tests inject it).
 
     Raises:
-        ConfigurationError: ``ledger-unreadable``.
+        ConfigurationError: ``ledger-unreadable``, or ``ledger-newer`` for one of later software: it may hold
+            charges that this software does not know, and would not count.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
@@ -108,6 +109,9 @@ class Journal:
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA foreign_keys = ON")
+            if self._version() > len(_STEPS):
+                self.db.close()
+                raise _of_later_software(path)
             if self._version() < len(_STEPS):
                 with self.transaction():
                     for step in _STEPS[self._version() :]:  # asked again: another process may have been first
@@ -219,6 +223,14 @@ class Journal:
                 raise altered(f"entry {expected} is missing")
             expected = number + 1
             yield facts
+
+
+def _of_later_software(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        "ledger-newer",
+        f"the ledger {path.name} was written by later software, and may hold charges unknown to this one",
+        "install the software that wrote it, or a later one; an old ledger would give the budget back",
+    )
 
 
 def altered(what: str) -> ConfigurationError:

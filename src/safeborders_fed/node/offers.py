@@ -105,8 +105,8 @@ class Offers:
         """
         held = self.desk.ledger.reservation(manifest.id)
         if held is not None and held.manifest_hash == manifest.hash():
-            return self.desk.studies.approvals(manifest.id)
-        if Record(self.desk.studies.directory(manifest.id)).outcome() is not None:
+            return self.desk.signed_here(manifest)
+        if self.desk.has_ended(manifest):
             raise RefusedError(
                 "study-ended",
                 f"the coordinator said that study {manifest.id!r} has ended before it started here",
@@ -153,7 +153,7 @@ class Offers:
         return tuple(ended)
 
     def _log_withdrawals(self, manifest: Manifest) -> None:
-        for withdrawal in self.desk.studies.withdrawals(manifest.id):
+        for withdrawal in self.desk.taken_back(manifest):
             self._audit_log.append_if_new(
                 f"take-back/{canonical.sha256(withdrawal.to_bytes())}",
                 Operation.WITHDRAW,
@@ -181,11 +181,11 @@ def own_review(
     It follows from what people signed and nothing else. An approval that was taken back is told only if
     without it too few are left of what were enough.
     """
-    digest, back = manifest.hash(), desk.studies.withdrawals(manifest.id)
+    digest, back = manifest.hash(), desk.taken_back(manifest)
     approved = [
         approval.signed_at
-        for approval in desk.studies.approvals(manifest.id)
-        if approval.subject_hash == digest and not any(entry.takes_back(approval) for entry in back)
+        for approval in desk.signed_here(manifest)
+        if not any(entry.takes_back(approval) for entry in back)
     ]
     taken_back = [entry.signed_at for entry in back if entry.manifest_hash == digest]
     status: Decision

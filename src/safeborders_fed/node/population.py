@@ -69,7 +69,7 @@ def too_few(manifest: Manifest, least_victims: int) -> RefusedError:
         f"study {manifest.id!r} is not permitted here: the noised count of its population "
         f"({manifest.population}) at this node is below least_victims, {least_victims}",
         "decline the study, or lower least_victims in [policy] by your own procedure; asking again changes "
-        "nothing before the next import of cases",
+        "nothing before cases are imported, erased or purged",
     )
 
 

@@ -20,7 +20,7 @@ from safeborders_fed.audit.log import Event
 from safeborders_fed.cases import contract
 from safeborders_fed.cases.contract import Kind
 from safeborders_fed.cases.store import CaseStore
-from safeborders_fed.errors import ConfigurationError, PeerError, SafeBordersError
+from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.node.deciding import described
 from safeborders_fed.node.population import count
 from safeborders_fed.node.studies import Unreadable
@@ -163,7 +163,7 @@ def _decided(desk: Desk) -> Iterator[tuple[str, Manifest]]:
             standing = desk.standing(entry)
             if standing.status == Status.APPROVED:
                 yield max(approval.signed_at for approval in desk.counted(entry)).isoformat(), entry
-        except PeerError:  # a damaged no: it is approved by nobody
+        except SafeBordersError:  # a damaged no, say: where that one stands cannot be told
             continue
 
 

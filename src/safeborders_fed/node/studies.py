@@ -19,9 +19,10 @@ Guarantees: a manifest is kept only if an operator whose key this node pinned si
 each time it is read, and is never replaced by another of the same id. Files are there as a whole or not at
 all. Whether a study runs is not written here: documents that people signed, and the ledger, decide it.
 
-Where the node's roles are set (``node.roles``), approvers leave their papers in ``approvals`` and
-``refusals`` as users of their own, who cannot write anywhere else in here nor touch each other's papers. So
-these two are read with distrust (``node.boxes``), and a no in there counts only if its signature holds.
+Where the node's roles are set (``node.roles``), approvers leave their papers in ``approvals``,
+``refusals`` and ``withdrawals`` as users of their own, who cannot write anywhere else in here nor touch each
+other's papers. So these three are read with distrust (``node.boxes``), and a no in there counts only if its
+signature holds.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from typing import Final
 
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, SafeBordersError, UsageError
 from safeborders_fed.node.approvals import Approval, Approver
-from safeborders_fed.node.boxes import papers
+from safeborders_fed.node.boxes import papers, require_room
 from safeborders_fed.node.refusals import StudyRefusal
 from safeborders_fed.node.taking_back import ApprovalWithdrawal
 from safeborders_fed.study import anchors, canonical, durable, publication
@@ -120,7 +121,7 @@ class NodeStudies:
         path = self.directory(manifest.id) / PUBLISHED
         if not path.exists() or not self._verifies(manifest.id):
             write(path, data, shared=True)
-            self.open_boxes(manifest.id)
+        self.open_boxes(manifest.id)  # each time: the node may have been stopped before it had made all
         return manifest
 
     def open_boxes(self, study: str) -> None:
@@ -229,9 +230,13 @@ class NodeStudies:
         """What people left against it, the earliest first: without what no approver of the list has signed.
 
         A key that was revoked since counts: who could say no may have said it before.
+
+        Raises:
+            ConfigurationError: ``box-overfull``.
         """
-        found = []
-        for path, data in papers(self.directory(study) / REFUSALS):
+        found, box = [], self.directory(study) / REFUSALS
+        require_room(box)
+        for path, data in papers(box):
             try:
                 refusal = StudyRefusal.from_bytes(data)
                 refusal.check([person.model_copy(update={"revoked": None}) for person in people])
@@ -271,9 +276,14 @@ class NodeStudies:
         return path
 
     def withdrawals(self, study: str) -> tuple[ApprovalWithdrawal, ...]:
-        """The approvals that people have taken back, without what the key that approved has not signed."""
-        found = []
-        for path, data in papers(self.directory(study) / WITHDRAWALS):
+        """The approvals that people have taken back, without what the key that approved has not signed.
+
+        Raises:
+            ConfigurationError: ``box-overfull``.
+        """
+        found, box = [], self.directory(study) / WITHDRAWALS
+        require_room(box)
+        for path, data in papers(box):
             try:
                 withdrawal = ApprovalWithdrawal.from_bytes(data)
                 withdrawal.check()

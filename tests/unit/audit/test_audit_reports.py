@@ -237,6 +237,18 @@ def test_an_export_from_a_home_is_on_record(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(settings.audit_path.read_bytes().splitlines()[-1])["details"]["file"] == "more.csv"
 
 
+def test_who_may_not_write_the_log_is_told_that_their_export_is_not_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "pl"
+    with create_node(home, "PL", tmp_path / "pl.key", 1000).open_audit_log() as log:
+        log.append(Operation.VIEW, who="Jan", why="a question")
+    monkeypatch.setattr("safeborders_fed.node.auditing.recorder", lambda _: None)  # as for an auditor
+    arguments = ["node", "audit", "export", "--home", str(home), "--out", str(tmp_path / "out")]
+    assert run(arguments) == 0
+    assert "This export is NOT in the audit log" in capsys.readouterr().err
+
+
 def verify_at(home: Path) -> int:
     return run(["node", "audit", "verify", "--home", str(home)])
 

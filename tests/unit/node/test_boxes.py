@@ -59,3 +59,12 @@ def test_a_flood_of_papers_costs_a_bounded_time(
         (tmp_path / f"{number}.json").touch()
     assert len(names(tmp_path)) == 3
     assert "5 papers" in caplog.text
+
+
+NO_NAMES = (b"\xff.json", b"a\n.json", "\u0430.json".encode(), b"-" * 200 + b".json", b"a b.json", b"\\.json")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_no_paper_has_is_passed_over(tmp_path: Path, name: bytes) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    assert names(tmp_path) == []

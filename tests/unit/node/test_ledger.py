@@ -292,3 +292,14 @@ def test_a_second_release_of_an_attempt_has_another_key_in_the_outbox(tmp_path: 
         ledger.spend(("s", 0, 0), "r", payload, 0.1)
         keys += [key for key, _ in ledger.outbox()]
     assert len(set(keys)) == 2
+
+
+def test_a_ledger_of_later_software_is_not_opened(tmp_path: Path) -> None:
+    """It may hold charges in a table that this software does not count."""
+    path = tmp_path / "l.sqlite"
+    Ledger(path, CAPS).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigurationError, match="later software") as found:
+        Ledger(path, CAPS)
+    assert found.value.code == "ledger-newer"

@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation_of import SMALL, analysis_table, history_of, participant, study
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node import boxes
 from safeborders_fed.node.approvals import Revoked
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.refusals import StudyRefusal, refuse
-from safeborders_fed.node.studies import REFUSALS, NodeStudies
+from safeborders_fed.node.studies import APPROVALS, REFUSALS, WITHDRAWALS, NodeStudies
+from safeborders_fed.node.taking_back import take_back
 from safeborders_fed.study.handshake import Join, Joined
 from safeborders_fed.study.messages import decode
 from safeborders_fed.study.offering import Offer, Why
@@ -123,3 +125,32 @@ def test_the_earliest_counts_first(studies: NodeStudies) -> None:
     for name, refusal in zip(("b.json", "a.json"), said, strict=True):
         leave(studies, refusal.to_bytes(), name)
     assert studies.left_refusals(MANIFEST.id, PEOPLE.enrolled) == tuple(said)
+
+
+@pytest.mark.parametrize("box", [REFUSALS, WITHDRAWALS])
+def test_who_fills_a_box_hides_no_no(
+    node: Participant, studies: NodeStudies, monkeypatch: pytest.MonkeyPatch, box: str
+) -> None:
+    monkeypatch.setattr(boxes, "MOST_PAPERS", 3)
+    said: bytes = no().to_bytes()
+    if box == WITHDRAWALS:
+        (own,) = [paper for paper in studies.approvals(MANIFEST.id) if paper.name == PEOPLE.enrolled[0].name]
+        said = take_back(PEOPLE._keys[0], own, study=MANIFEST.id, signed_at=datetime.now(UTC)).to_bytes()
+    directory = studies.directory(MANIFEST.id) / box
+    (directory / "z.json").write_bytes(said)
+    for number in range(4):
+        (directory / f"{number}.json").touch()
+    assert not starts(node)
+    for number in range(4):
+        (directory / f"{number}.json").unlink()
+    assert not starts(node)
+    (directory / "z.json").unlink()
+
+
+def test_boxes_that_a_crash_kept_from_being_made_are_made_with_the_next_offer(studies: NodeStudies) -> None:
+    studies.keep(publish(MANIFEST, SMALL.operator))
+    for name in (APPROVALS, REFUSALS, WITHDRAWALS):
+        (studies.directory(MANIFEST.id) / name).rmdir()
+    studies.keep(publish(MANIFEST, SMALL.operator))
+    for name in (APPROVALS, REFUSALS, WITHDRAWALS):
+        assert (studies.directory(MANIFEST.id) / name).is_dir()

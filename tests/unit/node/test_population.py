@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation_of import POLICY, SMALL, MemoryStore, analysis_table, history_of, participant, study
+from safeborders_fed.audit.chain import Head as AuditHead
 from safeborders_fed.cases.encoding import merge
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.masking.signing import public_hex
@@ -33,7 +34,7 @@ from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.population import Census, sigma_for
 from safeborders_fed.node.population_counts import NoisedCount
 from safeborders_fed.node.studies import NodeStudies
-from safeborders_fed.study.handshake import Join, Joined
+from safeborders_fed.study.handshake import Head, Join, Joined
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Message, Reason, Refusal, decode
 from safeborders_fed.study.offering import Offer, Offered, Status, Why
@@ -607,6 +608,25 @@ def test_a_ledger_of_before_counts_is_brought_up_to_date_and_keeps_what_it_holds
         assert ledger.counts.listed() == ()
     first.count_once("s", 0.1, NoisedCount("all", "snapshot-1", 20.0, 0.00125, 150))
     assert second.verify() == 2
+
+
+def test_a_ledger_that_software_of_version_1_wrote_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its file, as text: a study that ended, one under way, a restore that two people settled."""
+    path = tmp_path / "l.sqlite"
+    with sqlite3.connect(path) as database:
+        database.executescript(Path(__file__).with_name("ledger_of_version_1.sql").read_text("utf-8"))
+    ledger = Ledger(path, WIDE)
+    assert ledger.verify() == 10
+    assert ledger.head() == Head(
+        entries=10, value="d2328d4726e660b7e299d30c80093f0f1d8d03b35e8c78d1fbfadef22ade5fdd"
+    )
+    assert ledger.totals().spent == pytest.approx(0.16)
+    assert ledger.totals().reserved == pytest.approx(0.2)
+    ledger.count_once("c", 0.1, NoisedCount("all", "snapshot-1", 20.0, 0.00125, 150))
+    ledger.anchors.add("b", AuditHead(1, "ab" * 32))
+    assert ledger.spend(("b", 0, 1), "r", b"more", 0.05) == b"more"
+    assert ledger.verify() == 13
+    assert ledger.totals().spent == pytest.approx(0.21125)
 
 
 def test_two_processes_bring_a_ledger_up_to_date_once(

@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation_of import CEREMONY, EIGHT, LONG_AGO, analysis_table, history_of, participant, study
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.deciding import approve_study, refuse_study, withdraw_approval
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.showing import others_say
 from safeborders_fed.node.studies import NodeStudies
-from safeborders_fed.node.taking_back import ApprovalWithdrawal
+from safeborders_fed.node.taking_back import ApprovalWithdrawal, take_back
 from safeborders_fed.study.handshake import Join, Joined
 from safeborders_fed.study.messages import Message, Reason, Refusal, decode
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered, Status, Why
@@ -388,3 +389,75 @@ def test_approvals_expire_one_by_one(node: Node) -> None:
     standing = node.desk.standing(MANIFEST)
     assert (standing.status, standing.approved_by) == (Status.PENDING, (PEOPLE.enrolled[1].name,))
     assert node.join() == Refusal("BE", Reason.NOT_APPROVED)
+
+
+def leave(node: Node, box: str, paper: Approval | ApprovalWithdrawal, name: str = "left.json") -> None:
+    """What anybody of the approvers' group can put into a box."""
+    (node.desk.studies.directory(MANIFEST.id) / box / name).write_bytes(paper.to_bytes())
+
+
+def test_nobody_takes_an_approval_back_in_anothers_name(node: Node) -> None:
+    """A key that is nobody's signs well; the log must not say that a person did it."""
+    node.offered()
+    node.approve(0)
+    (own,) = node.desk.studies.approvals(MANIFEST.id)
+    leave(node, "withdrawals", take_back(STRANGER, own, study=MANIFEST.id, signed_at=node.time))
+    offered = node.offered()
+    assert node.desk.standing(MANIFEST).approved_by == (PEOPLE.enrolled[0].name,)
+    assert (node.entries("withdraw"), offered.review) == ([], None)
+
+
+def test_a_withdrawal_under_another_name_counts_and_is_logged_under_that_of_its_key(node: Node) -> None:
+    node.offered()
+    node.approve(0)
+    (own,) = node.desk.studies.approvals(MANIFEST.id)
+    renamed = own.model_copy(update={"name": PEOPLE.enrolled[1].name})
+    leave(node, "withdrawals", take_back(PEOPLE._keys[0], renamed, study=MANIFEST.id, signed_at=node.time))
+    node.offered()
+    assert node.desk.standing(MANIFEST).approved_by == ()
+    (entry,) = node.entries("withdraw")
+    assert entry["who"] == PEOPLE.enrolled[0].name
+
+
+def test_papers_that_nobody_signed_are_in_no_shared_review(tmp_path: Path) -> None:
+    node = Node(tmp_path, sharing=True)
+    node.offered()
+    node.approve(0)
+    node.approve(1)
+    before = node.offered().review
+    (own, _) = node.desk.studies.approvals(MANIFEST.id)
+    later = node.time + timedelta(days=5)
+    leave(
+        node, "approvals", own.model_copy(update={"signed_at": later, "expires": later + timedelta(days=9)})
+    )
+    leave(node, "withdrawals", take_back(STRANGER, own, study=MANIFEST.id, signed_at=later))
+    assert before is not None
+    assert node.offered().review == before
+
+
+def test_a_restart_logs_nobody_who_did_not_sign(node: Node) -> None:
+    """Killed between the ledger and the audit log, the node logs the approval when it starts again."""
+    node.offered()
+    node.approve(0)
+    node.approve(1)
+    (own, _) = node.desk.studies.approvals(MANIFEST.id)
+    leave(node, "approvals", own.model_copy(update={"name": "The Minister"}))
+    snapshot = node.desk.latest_snapshot()
+    node.running.ledger.reserve(MANIFEST.id, DIGEST, MANIFEST.rho, snapshot)
+    node.start()
+    assert isinstance(node.join(), Joined)
+    (entry,) = node.entries("approve")
+    assert sorted(entry["who"].split(", ")) == sorted(person.name for person in PEOPLE.enrolled[:2])
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "failed"])
+def test_what_the_coordinator_signed_as_ended_is_not_taken_on(node: Node, state: Any) -> None:
+    """The signed history reaches the node with an offer before the end itself does."""
+    node.offered()
+    node.approve(0)
+    node.approve(1)
+    assert node.offered(history=told(state)).status == Status.ENDED
+    answer = node.join()
+    assert isinstance(answer, Refusal)
+    assert answer.reason == Reason.EXPIRED
+    assert node.running.ledger.reservation(MANIFEST.id) is None
