@@ -143,7 +143,7 @@ for path in first.glob("*.json"):
 def test_what_is_planted_in_a_box_counts_for_nothing_and_stops_nothing(made: Site) -> None:
     assert made.decide(ANNA, "Anna", "approve").status == 0
     made.offer("study-planted")
-    for name in ("approvals", "refusals"):
+    for name in ("approvals", "refusals", "withdrawals"):
         names = {"box": made.home / "studies" / "study-planted" / name, "key": made.base / "keys" / "BE.key"}
         assert made.tried(ANNA, PLANTED, **names) == ""
     found = made.standing("study-planted")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,9 +26,9 @@ from safeborders_fed.node.approvals import load_approver_key
 from safeborders_fed.node.approvers import revoke
 from safeborders_fed.node.deciding import approve_study
 from safeborders_fed.node.desks import open_desk
-from safeborders_fed.node.layout import user_name
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import NodeSettings
+from safeborders_fed.study.machine import user
 from safeborders_fed.transport import control
 
 STATES = ("BE", "BG", "FI", "GR")
@@ -49,14 +48,15 @@ least_tolerated_colluders = 1
 """
 
 
-KEYS: dict[str, Ed25519PrivateKey] = {}
+KEYS: dict[bytes, Ed25519PrivateKey] = {}
 
 
 def approver_key(path: Path) -> Ed25519PrivateKey:
     """A key under its passphrase, which takes its time on purpose: once for all tests."""
-    if path.name not in KEYS:
-        KEYS[path.name] = load_approver_key(path, WORDS)
-    return KEYS[path.name]
+    content = path.read_bytes()
+    if content not in KEYS:
+        KEYS[content] = load_approver_key(path, WORDS)
+    return KEYS[content]
 
 
 @dataclass
@@ -587,13 +587,13 @@ def test_the_number_of_victims_is_for_who_may_open_the_case_store_and_each_look_
     scene.publish()
     home = service_stopped(scene, "FI")
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
-    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda _: None)
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda *_: None)
     monkeypatch.setattr("safeborders_fed.node.showing.count", lambda *_: 1234)
     monkeypatch.setenv("LOGNAME", "somebody else")  # whoever looks may write there what they like
     assert scene.node("FI", "show", "tables-2026") == 0
     assert "1,234 in all, exactly" in scene.text()
     (view,) = logged(home, "view")
-    assert view["who"] == user_name(os.geteuid())
+    assert view["who"] == user()
     assert view["details"]["study"] == "tables-2026"
     assert "1234" not in json.dumps(view["details"])
     assert scene.node("FI", "show", "tables-2026", "--json") == 0
@@ -613,7 +613,7 @@ def test_what_cannot_be_put_on_record_is_not_shown(scene: Scene, monkeypatch: py
     scene.publish()
     home = service_stopped(scene, "FI")
     monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.latest_snapshot", lambda _: "one")
-    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda _: None)
+    monkeypatch.setattr("safeborders_fed.cases.store.CaseStore.cases", lambda *_: None)
     monkeypatch.setattr("safeborders_fed.node.showing.count", lambda *_: 1234)
     signing_key = NodeSettings.load(home).signing_key_path
     signing_key.rename(signing_key.with_name("elsewhere"))

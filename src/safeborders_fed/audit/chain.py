@@ -54,7 +54,6 @@ class Operation(StrEnum):
     EXPORT = "export"
     RECONCILE = "reconcile"
     START = "start"
-    STOP = "stop"
     STUDY_END = "study-end"
     ERASE = "erase"
     REKEY = "rekey"

@@ -76,8 +76,7 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
             Category.DISCLOSURE, "A backup or an export was written", "who asked for it", "file"
         ),
         Operation.RECONCILE: _internal("Two people settled a dispute, or a damage was put on record"),
-        Operation.START: _internal("The service started"),
-        Operation.STOP: _internal("The service stopped"),
+        Operation.START: _internal("The service took up its work, or took it up again"),
         Operation.STUDY_END: _internal("A study ended"),
         Operation.ERASE: Treatment(Category.ERASURE, "Case records were erased"),
         Operation.REKEY: _internal("The store was sealed under another key"),

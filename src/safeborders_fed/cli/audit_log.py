@@ -62,6 +62,7 @@ def export(
 
     from safeborders_fed.node import auditing
     from safeborders_fed.node.settings import NodeSettings
+    from safeborders_fed.study.machine import user
 
     period = _period(first, last)
     record = auditing.recorder(NodeSettings.load(home)) if log is None and home is not None else None
@@ -70,7 +71,7 @@ def export(
         period,
         form,
         out,
-        who=_user(),
+        who=user(),
         now=datetime.now(UTC),
         record=record,
     )
@@ -228,15 +229,6 @@ def stream(path: Path, since: int, state: Path | None) -> None:
     if state is not None and count:
         _remember(state, last + count)
     output.message(f"{count:,} entries; the next call goes on with --since {last + count}")
-
-
-def _user() -> str:
-    """The user of this machine that runs the command, for the audit log."""
-    import os
-
-    from safeborders_fed.node.layout import user_name
-
-    return f"user {user_name(os.geteuid())}"
 
 
 def numbered(text: str) -> tuple[int, str]:

@@ -20,9 +20,10 @@ def backup(
     """Back the node up to one file, while its service runs or not. Key files are not in it."""
     from safeborders_fed.node.backup import back_up
     from safeborders_fed.node.settings import NodeSettings
+    from safeborders_fed.study.machine import user
 
     settings = NodeSettings.load(home)
-    manifest, logged = back_up(settings, out, _user())
+    manifest, logged = back_up(settings, out, user())
     size = out.stat().st_size
     later = "" if logged else "\nThe running service enters this in the audit log."
     files = [settings.key_path, settings.signing_key_path]
@@ -49,8 +50,9 @@ def restore(
 ) -> None:
     """Make a node's directory from a backup. Two people must then reconcile its ledger."""
     from safeborders_fed.node.restoring import restore as restore_node
+    from safeborders_fed.study.machine import user
 
-    manifest = restore_node(archive, home, _user())
+    manifest = restore_node(archive, home, user())
     disputed = manifest.ledger is not None
     next_step = (
         "Its ledger may lack what was spent since: it answers nothing until two people have run\n"
@@ -65,12 +67,3 @@ def restore(
         f"{home} is node {manifest.node} as of {manifest.created}.\n{next_step}",
         as_json=as_json,
     )
-
-
-def _user() -> str:
-    """The user of this machine that runs the command, for the audit log."""
-    import os
-
-    from safeborders_fed.node.layout import user_name
-
-    return f"user {user_name(os.geteuid())}"

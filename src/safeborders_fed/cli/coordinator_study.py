@@ -80,6 +80,7 @@ def draft(
     from safeborders_fed.privacy.accounting import rho_for
     from safeborders_fed.study.draft import Wish
     from safeborders_fed.study.expected import expected
+    from safeborders_fed.study.machine import user
 
     coordinator = CoordinatorHome.load(home)
     if plan is not None:
@@ -108,7 +109,7 @@ def draft(
         minimum_participants=minimum,
         purpose_category=wishes.category(category),
     )
-    manifest = drafting.draft(coordinator, wish, roster, by=by or _user())
+    manifest = drafting.draft(coordinator, wish, roster, by=by or user())
     accuracy = expected(manifest, assume_victims)
     content = {
         "manifest": manifest.model_dump(mode="json"),
@@ -195,9 +196,10 @@ def withdraw(
     """Withdraw a study. A run ends after its round; states are told and release what they reserved."""
     from safeborders_fed.coordinator import drafting
     from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.study.machine import user
 
     coordinator = CoordinatorHome.load(home)
-    done = drafting.withdraw(coordinator, study, by=by or _user(), why=reason)
+    done = drafting.withdraw(coordinator, study, by=by or user(), why=reason)
     if done and _require_state(coordinator, study, None).is_published():
         _try_to_start(coordinator, "conduct", study)
     text = f"Study {study} is withdrawn." if done else f"Study {study} will be withdrawn after its round."
@@ -322,13 +324,3 @@ def _try_to_start(home: CoordinatorHome, action: Literal["offer", "conduct"], st
         output.message(f"The states are not told yet: {error.cause}. {error.fix}.")
         return False
     return True
-
-
-def _user() -> str:
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without an entry in the machine's list
-        return f"user {os.getuid()}"

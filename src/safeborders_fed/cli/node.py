@@ -168,14 +168,14 @@ def import_cases(
     from safeborders_fed.cases.intake import import_file
     from safeborders_fed.cases.mapping import load_mapping
     from safeborders_fed.cli.progress import file_progress
-    from safeborders_fed.node.intake_terms import current_cutoffs, record_restoring
+    from safeborders_fed.node.intake_terms import current_cutoffs, record_import
     from safeborders_fed.node.settings import NodeSettings
 
     loaded = load_mapping(mapping)
     settings = NodeSettings.load(home)
     store = settings.open_store()
-    if restore and not dry_run:
-        record_restoring(settings, file.name)
+    if not dry_run:
+        record_import(settings, file.name, loaded.name, restore=restore)
     with file_progress(f"Reading {file.name}", quiet=as_json) as progress:
         report = import_file(
             file,

@@ -83,20 +83,18 @@ def show(
 
     The number of victims is shown to who may read the key of the case store, and that look is logged.
     """
-    import os
-
     from safeborders_fed.cli.study_show_text import text_of
     from safeborders_fed.node.desks import open_desk
-    from safeborders_fed.node.layout import user_name
     from safeborders_fed.node.settings import NodeSettings
     from safeborders_fed.node.showing import shown
     from safeborders_fed.study.expected import expected
+    from safeborders_fed.study.machine import user
 
     settings = NodeSettings.load(home)
     desk = open_desk(settings)
     manifest = desk.studies.manifest(study)
     accuracy = expected(manifest, assume_victims)
-    content = shown(settings, desk, manifest, by=user_name(os.geteuid())) | {"expected": accuracy.content()}
+    content = shown(settings, desk, manifest, by=user()) | {"expected": accuracy.content()}
     output.result(content, text_of(manifest, content, accuracy), as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import pwd
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -40,6 +41,15 @@ _MOST_FILES: Final = 100_000
 _UNSYNCHRONISED: Final = 5
 _PACKAGE: Final = "safeborders-fed"
 _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([0-9][^;,\s]*)$")
+
+
+def user() -> str:
+    """The user of the machine that runs this program, as the machine knows it; nothing that one could set."""
+    number = os.geteuid()
+    try:
+        return f"user {pwd.getpwuid(number).pw_name}"
+    except KeyError:  # a user without an entry in the machine's list
+        return f"user {number}"
 
 
 def disk(name: str, path: Path, look: Callable[[Path], os.statvfs_result] = os.statvfs) -> Finding:

@@ -19,13 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import safeborders_fed
 from safeborders_fed.audit import notices
+from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
 from safeborders_fed.node import budget_statement
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.settings import APPROVERS_FILE, ROSTER_FILE, SETTINGS_FILE, NodeSettings, no_policy
+from safeborders_fed.study.code_version import code_hash
 from safeborders_fed.study.key_files import load_transport_key
 from safeborders_fed.transport import executor, fleet, keeper
 from safeborders_fed.transport.service_log import log_to_stderr
@@ -120,6 +123,12 @@ class NodeService:
         executor.limit_memory(settings.limits.memory_mib)
         stamp = _stamp(*(self.home / name for name in _WATCHED))
         participant = patiently(settings.open_participant)
+        participant.audit_log.append(
+            Operation.START,
+            who="service",
+            why="the service takes up its work",
+            details={"version": safeborders_fed.__version__, "code": code_hash()},
+        )
         self._note(EXECUTOR_FILE, "ready", "the cases, the ledger and the audit log are open")
 
         stated = budget_statement.Stated(settings, participant.ledger)

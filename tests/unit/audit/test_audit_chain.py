@@ -86,7 +86,7 @@ def test_what_is_appended_to_an_altered_log_does_not_cover_the_alteration(path: 
     with open_log(path) as log:
         lines[3] = lines[3].replace(b"Jan Nowak", b"Eva Nowak")
         path.write_bytes(b"".join(lines))
-        log.append(Operation.STOP, who="service", why="shutdown")
+        log.append(Operation.START, who="service", why="boot again")
     assert altered_at(path) == 4
 
 
@@ -125,7 +125,7 @@ def _with_two_keys(path: Path) -> Head:
 def test_a_renewed_key_goes_on_and_both_keys_are_needed_in_order(path: Path) -> None:
     _with_two_keys(path)
     with open_log(path, NEXT_KEY) as log:
-        log.append(Operation.STOP, who="service", why="shutdown")
+        log.append(Operation.START, who="service", why="boot again")
     both = [public_hex(KEY), public_hex(NEXT_KEY)]
     assert verify(path, both).entries == 7
     assert altered_at(path, keys=both[::-1]) == 3

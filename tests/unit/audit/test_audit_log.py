@@ -153,7 +153,7 @@ def test_nothing_is_written_after_another_hand_wrote(path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-10])
         for code in ("audit-log-altered", "audit-log-unwritable"):
             with pytest.raises(ConfigurationError, match=code):
-                log.append(Operation.STOP, who="service", why="shutdown")
+                log.append(Operation.START, who="service", why="boot again")
 
 
 def test_nothing_is_written_into_a_file_that_was_taken_away(path: Path) -> None:
@@ -161,7 +161,7 @@ def test_nothing_is_written_into_a_file_that_was_taken_away(path: Path) -> None:
         log.append_many(events(2))
         path.unlink()
         with pytest.raises(ConfigurationError, match="audit-log-altered"):
-            log.append(Operation.STOP, who="service", why="shutdown")
+            log.append(Operation.START, who="service", why="boot again")
 
 
 def test_nothing_is_written_after_a_failed_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_a_closed_log_writes_nothing(path: Path) -> None:
     log.close()
     log.close()
     with pytest.raises(ConfigurationError, match="audit-log-unwritable"):
-        log.append(Operation.STOP, who="service", why="shutdown")
+        log.append(Operation.START, who="service", why="boot again")
 
 
 def test_a_directory_that_is_missing_is_said_so(tmp_path: Path) -> None:

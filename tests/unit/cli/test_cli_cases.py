@@ -119,7 +119,20 @@ def test_an_import_says_whom_it_leaves_out_and_restore_is_logged(
     assert main.run([*arguments, "--restore"]) == 0
     assert settings.open_store().cases().num_rows == 40
     entries = [entry for entry in samples.log_entries(settings) if entry["operation"] == "import"]
-    assert ["--restore" in entry["why"] for entry in entries] == [True]
+    assert [entry["details"]["restore"] for entry in entries] == [False, True]
+    assert {entry["details"]["file"] for entry in entries} == {"again.csv"}
+    assert entries[0]["who"].startswith("user ")
+
+
+def test_an_import_that_cannot_be_put_on_record_takes_nothing_in(
+    settings: NodeSettings, tmp_path: Path
+) -> None:
+    file = samples.write(tmp_path / "more.csv", map(samples.row, range(60)))
+    settings.signing_key_path.rename(tmp_path / "elsewhere")
+    before = settings.open_store().latest_snapshot()
+    arguments = ["node", "import", str(file), "--mapping", str(tmp_path / "m.toml")]
+    assert main.run([*arguments, "--home", str(settings.home)]) == 4
+    assert settings.open_store().latest_snapshot() == before
 
 
 def test_rekeying_says_what_became_of_the_old_keys(
