@@ -145,7 +145,7 @@ def test_a_doctor_sees_a_closed_way_and_an_open_key(made: Site) -> None:
 
 
 LATER = """
-from safeborders_fed.node.studies import write
+from safeborders_fed.node.study_directory import write
 from safeborders_fed.study import durable
 home = Path(home)
 write(home / "models" / "m-1.safetensors", b"x", shared=True)

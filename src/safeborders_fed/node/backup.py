@@ -52,8 +52,8 @@ from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.studies import APPROVALS, REFUSALS, WITHDRAWALS
-from safeborders_fed.node.studies import DIRECTORY as STUDIES
+from safeborders_fed.node.study_directory import DIRECTORY as STUDIES
+from safeborders_fed.node.study_papers import APPROVALS, REFUSALS, WITHDRAWALS
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key

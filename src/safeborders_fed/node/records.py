@@ -17,7 +17,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
-from safeborders_fed.node.studies import changed, write
+from safeborders_fed.node.study_directory import changed, write
 from safeborders_fed.study import canonical
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.offering import Ending, Finished

@@ -16,7 +16,8 @@ from safeborders_fed.node import boxes
 from safeborders_fed.node.approvals import Revoked
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.refusals import StudyRefusal, refuse
-from safeborders_fed.node.studies import APPROVALS, REFUSALS, WITHDRAWALS, NodeStudies
+from safeborders_fed.node.studies import NodeStudies
+from safeborders_fed.node.study_papers import APPROVALS, REFUSALS, WITHDRAWALS
 from safeborders_fed.node.taking_back import take_back
 from safeborders_fed.study.handshake import Join, Joined
 from safeborders_fed.study.messages import decode
