@@ -63,7 +63,7 @@ class LeastSquares:
             raise ConfigurationError(
                 "table-not-measured", "the full table is not among the measured ones", "measure it as well"
             )
-        self._effects = {effect: self._eigenvalue(effect, measured) for effect in _subsets(axes)}
+        self._effects = {effect: self._eigenvalue(effect, measured) for effect in subsets(axes)}
 
     def _eigenvalue(self, effect: Kept, measured: Sequence[tuple[Kept, float]]) -> float:
         total = 0.0
@@ -93,7 +93,7 @@ class LeastSquares:
         """Standard error of each cell of the estimate, summed over the dimensions that are not kept."""
         outside = math.prod(size for axis, size in enumerate(self.sizes) if axis not in kept)
         variance = 0.0
-        for effect in _subsets(kept):  # effects of summed dimensions sum to zero
+        for effect in subsets(kept):  # effects of summed dimensions sum to zero
             share = 1.0
             for axis in kept:
                 share *= 1 - 1 / self.sizes[axis] if axis in effect else 1 / self.sizes[axis]
@@ -123,14 +123,15 @@ class LeastSquares:
         return table
 
 
-def _subsets(axes: Sequence[int]) -> Iterator[Kept]:
+def subsets(axes: Sequence[int]) -> Iterator[Kept]:
+    """Every set of some dimensions, the smaller ones first."""
     for size in range(len(axes) + 1):
         yield from combinations(axes, size)
 
 
 def _decompose(table: NDArray[np.float64]) -> Iterator[tuple[Kept, NDArray[np.float64]]]:
     """The orthogonal effects of a table: their sum is the table."""
-    for effect in _subsets(range(table.ndim)):
+    for effect in subsets(range(table.ndim)):
         part = table
         for axis in range(table.ndim):
             mean = part.mean(axis=axis, keepdims=True)

@@ -18,12 +18,14 @@ from safeborders_fed.errors import UsageError
 from safeborders_fed.reporting.checks import refuse
 
 if TYPE_CHECKING:
+    from safeborders_fed.analyses.base import Release
     from safeborders_fed.study.manifest import Manifest
     from safeborders_fed.study.release_file import Published
 
 KIND: Final = "trends"
 BETWEEN: Final = " x "
 TOTAL_TABLE: Final = "total"
+_AXES: Final = "axes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +124,44 @@ def tables_of(published: Published, manifest: Manifest) -> TableRelease:
             "choose a study with the analysis trends",
         )
     facts: dict[str, Any] = release.facts
-    axes = tuple(Axis(name, tuple(facts[f"{name}s"])) for name in ("year", "form", "age"))
-    full = release.arrays["table"]
-    tables = []
-    for name, deviation in facts["standard_errors"].items():
-        kept = [] if name == TOTAL_TABLE else name.split(BETWEEN)
-        summed = tuple(at for at, axis in enumerate(axes) if axis.name not in kept)
-        chosen = tuple(axis for axis in axes if axis.name in kept)
-        tables.append(NoisyTable(name, chosen, np.asarray(full.sum(axis=summed)), float(deviation)))
+    tables = _chosen(release) if _AXES in facts else _cross(release)
     return TableRelease(
         study=published.study,
         manifest_hash=published.manifest_hash,
         population=str(facts["population"]),
         states=manifest.participants,
-        tables=tuple(tables),
+        tables=tables,
         epsilon=manifest.epsilon,
         delta=manifest.delta,
         rho=manifest.rho,
+    )
+
+
+def _kept(name: str) -> list[str]:
+    return [] if name == TOTAL_TABLE else name.split(BETWEEN)
+
+
+def _cross(release: Release) -> tuple[NoisyTable, ...]:
+    """The margins of the cross of year, form and age."""
+    axes = tuple(Axis(name, tuple(release.facts[f"{name}s"])) for name in ("year", "form", "age"))
+    full = release.arrays["table"]
+    tables = []
+    for name, deviation in release.facts["standard_errors"].items():
+        kept = _kept(name)
+        summed = tuple(at for at, axis in enumerate(axes) if axis.name not in kept)
+        chosen = tuple(axis for axis in axes if axis.name in kept)
+        tables.append(NoisyTable(name, chosen, np.asarray(full.sum(axis=summed)), float(deviation)))
+    return tuple(tables)
+
+
+def _chosen(release: Release) -> tuple[NoisyTable, ...]:
+    """The tables that a manifest chose, with their margins."""
+    axes = {name: Axis(name, tuple(codes)) for name, codes in release.facts[_AXES].items()}
+    errors = release.facts["standard_errors"]
+    strange = [name for name in errors if name not in release.arrays or not set(_kept(name)) <= set(axes)]
+    if strange:
+        raise refuse(f"table {strange[0]!r} has no counts, or an axis that is none")
+    return tuple(
+        NoisyTable(name, tuple(axes[axis] for axis in _kept(name)), release.arrays[name], float(deviation))
+        for name, deviation in errors.items()
     )
