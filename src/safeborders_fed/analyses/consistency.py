@@ -23,16 +23,18 @@ estimate before it is made non-negative: exact for it, and in cells near zero to
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from safeborders_fed.analyses.tables import Kept, subsets
 from safeborders_fed.errors import ConfigurationError
 
 Floats = NDArray[np.float64]
+Kept = tuple[int, ...]
+"""Dimensions that a table keeps, ascending."""
 TOLERANCE: Final = 0.05
 """Victims by which a cell or a margin of a non-negative table may differ from the consistent one."""
 _DEARER: Final = 10.0
@@ -143,6 +145,12 @@ class Consistency:
                 if effect not in found:
                     found[effect] = margin(table, kept, effect)
         return {kept: found[kept] for kept in sorted(found, key=lambda kept: (len(kept), kept))}
+
+
+def subsets(axes: Sequence[int]) -> Iterator[Kept]:
+    """Every set of some dimensions, the smaller ones first."""
+    for size in range(len(axes) + 1):
+        yield from combinations(axes, size)
 
 
 def margin(table: Floats, kept: Kept, effect: Kept) -> Floats:

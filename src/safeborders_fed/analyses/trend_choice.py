@@ -20,7 +20,7 @@ from safeborders_fed.analyses import trend_axes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safeborders_fed.analyses.tables import Kept
+    from safeborders_fed.analyses.consistency import Kept
     from safeborders_fed.analyses.trend_axes import TrendAxis
 
 PERIOD: Final = "period"

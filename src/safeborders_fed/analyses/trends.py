@@ -11,8 +11,8 @@ One round. For each measured table t a victim adds ``w_t`` grid units at one cel
 ``sqrt(sum w_t^2)``, which is at most ``UNIT``: the bound, checked in integers. So all tables of a study cost
 what one table costs, and share its precision: the noise of a count of table t is the door's over ``w_t``.
 
-Noise: the door's, once. Tables are made consistent by least squares and non-negative (``analyses.tables``,
-``analyses.consistency``), which is post-processing.
+Noise: the door's, once. Tables are made consistent by least squares, then non-negative
+(``analyses.consistency``), which is post-processing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from pydantic import model_validator
 
 from safeborders_fed.analyses import trend_axes, trend_choice
 from safeborders_fed.analyses.base import UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
-from safeborders_fed.analyses.consistency import Consistency
+from safeborders_fed.analyses.consistency import Consistency, Kept
 from safeborders_fed.analyses.expectation import VICTIMS, Expected, Figure
-from safeborders_fed.analyses.tables import Kept, LeastSquares, Measurement
 from safeborders_fed.analyses.trend_axes import AGE_GROUPS, OTHER_PERIODS, SEVERAL_FORMS
 from safeborders_fed.analyses.trend_choice import MOST_CELLS, OF_STATES, Choice, TableName
 from safeborders_fed.cases.contract import Field, field
@@ -49,8 +48,9 @@ _MARGIN: Final = 1.96
 """Standard deviations within which a normal error lies with 95%."""
 OTHER_YEARS: Final = OTHER_PERIODS
 
+_CROSS: Final = (0, 1, 2)
 TABLES: Final[dict[Kept, float]] = {
-    (0, 1, 2): 2.0,
+    _CROSS: 2.0,
     (0, 1): 4.0,
     (0, 2): 2.0,
     (0,): 1.0,
@@ -59,11 +59,9 @@ TABLES: Final[dict[Kept, float]] = {
 }
 """Measured tables (axes: year, form, age) and their shares of the precision.
 
-Compared by ``LeastSquares.deviation``: the full table alone leaves a total of 9 x 14 x 7 cells with 30 times
+Compared by ``Consistency.deviation``: the full table alone leaves a total of 9 x 14 x 7 cells with 30 times
 the noise of a cell; these shares leave it 5.3 times, year x form 1.5 times, a cell 2.1 times.
 """
-_PUBLISHED: Final[tuple[Kept, ...]] = ((0, 1, 2), (0, 1), (0, 2), (1, 2), (0,), (1,), (2,), ())
-"""Tables of that cross whose standard errors are published."""
 
 
 class TrendsParameters(Parameters):
@@ -227,38 +225,32 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
         ``x`` such as ``year x form``, and ``total``. Arrays: of chosen tables, each of these by its name;
         else ``table`` (years, forms, ages), which the others are margins of.
         """
-        measurements, start = [], 0
-        shapes = self._choice.shapes()
-        for (kept, _), shape, weight in zip(self._choice.measured, shapes, self._weights, strict=True):
+        counts, deviations, start = [], [], 0
+        for shape, weight in zip(self._choice.shapes(), self._weights, strict=True):
             length = math.prod(shape)
-            counts = state.total[start : start + length].astype(np.float64) / weight
-            measurements.append(Measurement(kept, counts.reshape(shape), state.noise / weight))
+            part = state.total[start : start + length].astype(np.float64) / weight
+            counts.append(part.reshape(shape))
+            deviations.append(state.noise / weight)
             start += length
-        return self._chosen(measurements) if self.parameters.tables else self._whole(measurements)
-
-    def _whole(self, measurements: list[Measurement]) -> Release:
-        problem = LeastSquares(self._choice.sizes, [(entry.kept, entry.deviation) for entry in measurements])
-        table = problem.non_negative(problem.estimate(measurements))
-        errors = {self._choice.name(kept): problem.deviation(kept) for kept in _PUBLISHED}
-        codes = [list(axis.codes) for axis in self._choice.axes]
-        facts = dict(zip(("years", "forms", "ages"), codes, strict=True))
-        return Release(self.name, {**facts, **self._facts(errors)}, {"table": table})
-
-    def _chosen(self, measurements: list[Measurement]) -> Release:
-        problem = Consistency(self._choice.sizes, [(entry.kept, entry.deviation) for entry in measurements])
-        estimate = problem.estimate([entry.counts for entry in measurements])
-        tables, disagreement = problem.published(estimate)
+        kept = [kept for kept, _ in self._choice.measured]
+        problem = Consistency(self._choice.sizes, list(zip(kept, deviations, strict=True)))
+        tables, disagreement = problem.published(problem.estimate(counts))
         errors = {self._choice.name(kept): problem.deviation(kept) for kept in tables}
-        arrays = {self._choice.name(kept): counts for kept, counts in tables.items()}
         facts = {
-            "axes": {axis.name: list(axis.codes) for axis in self._choice.axes},
-            "frequency": self.parameters.frequency,
+            **self._codes(),
+            "population": self.parameters.population,
+            "standard_errors": errors,
             "disagreement": disagreement,
         }
-        return Release(self.name, {**facts, **self._facts(errors)}, arrays)
+        if not self.parameters.tables:
+            return Release(self.name, facts, {"table": tables[_CROSS]})
+        return Release(self.name, facts, {self._choice.name(kept): found for kept, found in tables.items()})
 
-    def _facts(self, errors: dict[str, float]) -> dict[str, Any]:
-        return {"population": self.parameters.population, "standard_errors": errors}
+    def _codes(self) -> dict[str, Any]:
+        codes = {axis.name: list(axis.codes) for axis in self._choice.axes}
+        if self.parameters.tables:
+            return {"axes": codes, "frequency": self.parameters.frequency}
+        return {f"{name}s": values for name, values in codes.items()}
 
     def expected(self, noise: Mapping[str, float], victims: Sequence[int] = VICTIMS) -> Expected:
         """Half the 95% interval of a count, by what it is by: that of the release, exactly."""

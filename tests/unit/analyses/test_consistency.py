@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safeborders_fed.analyses.consistency import TOLERANCE, Consistency, margin
-from safeborders_fed.analyses.tables import Kept, subsets
+from safeborders_fed.analyses.consistency import TOLERANCE, Consistency, Kept, margin, subsets
 from safeborders_fed.errors import ConfigurationError
 
 SIZES = (3, 2, 4, 1, 2)
