@@ -2,9 +2,11 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import date
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -148,13 +150,21 @@ def test_quarters_are_those_of_the_latest_registration() -> None:
     assert counts[quarters.index("2021-Q3")] == pytest.approx(0, abs=0.1)
 
 
+def test_the_latest_of_several_records_gives_year_and_quarter() -> None:
+    table = analysis_table(200, 8, records_per_victim=2)
+    latest: dict[str, date] = {}
+    for victim, day in zip(table["victim"].to_pylist(), table["registration_date"].to_pylist(), strict=True):
+        latest[victim] = max(day, latest.get(victim, day))
+    own = merge(table, trends().fields())
+    found = list(zip(own.years.tolist(), own.quarters.tolist(), strict=True))
+    assert found == [(latest[name].year, (latest[name].month + 2) // 3) for name in own.pseudonyms]
+
+
 def test_a_registration_known_to_the_year_is_in_no_quarter() -> None:
     analysis = trends(tables=["forms"], states=[], frequency="Q")
     table = analysis_table(50, 6)
     precision = ["year"] * 25 + ["month"] * 25
     place = table.column_names.index("registration_precision")
-    import pyarrow as pa  # noqa: PLC0415 - only here
-
     table = table.set_column(place, "registration_precision", pa.array(precision).dictionary_encode())
     own = merge(table, analysis.fields())
     names = {hashlib.sha256(f"6 {at}".encode()).hexdigest()[:32] for at in range(25)}
