@@ -1,14 +1,18 @@
-"""Trend tables: counts of victims by year, form of exploitation and age band.
+"""Trend tables: counts of victims by public dimensions, such as year, form of exploitation and age band.
 
-Unit: one victim, with all their records. A victim is counted once: in the year of the latest registration,
-in one age band, and under one form; a victim of several forms is counted under "Several forms". Persons
-found not to be victims are not counted (they contribute zero).
+Unit: one victim, with all their records. A victim is counted once in each table: in the period of the latest
+registration, in one age band, under one form; a victim of several forms, means or methods is counted under
+"Several" (ADR 5, ADR 25). Persons found not to be victims are not counted (they contribute zero).
 
-One round. For each measured table t (the full cross and its margins) a victim adds ``w_t`` grid units at one
-cell, so the row's L2 norm is ``sqrt(sum w_t^2)``, which is at most ``UNIT``: the bound, checked in integers.
+Which tables: without ``tables``, the cross of year, form and age with its margins; else those that the
+manifest chooses from a public catalogue (``analyses.trend_choice``), with the single margins of their axes.
 
-Noise: the door's, once. Tables are made consistent by least squares and non-negative (``analyses.tables``),
-which is post-processing.
+One round. For each measured table t a victim adds ``w_t`` grid units at one cell, so the row's L2 norm is
+``sqrt(sum w_t^2)``, which is at most ``UNIT``: the bound, checked in integers. So all tables of a study cost
+what one table costs, and share its precision: the noise of a count of table t is the door's over ``w_t``.
+
+Noise: the door's, once. Tables are made consistent by least squares, then non-negative
+(``analyses.consistency``), which is post-processing.
 """
 
 from __future__ import annotations
@@ -23,34 +27,30 @@ from numpy.typing import NDArray
 from pydantic import Field as Limit
 from pydantic import model_validator
 
+from safeborders_fed.analyses import trend_axes, trend_choice
 from safeborders_fed.analyses.base import UNIT, Analysis, Arrays, Parameters, Release, Setting, Stage
+from safeborders_fed.analyses.consistency import Consistency, Kept
 from safeborders_fed.analyses.expectation import VICTIMS, Expected, Figure
-from safeborders_fed.analyses.tables import Kept, LeastSquares, Measurement
-from safeborders_fed.cases.contract import UNKNOWN, Field, field
+from safeborders_fed.analyses.trend_axes import AGE_GROUPS, OTHER_PERIODS, SEVERAL_FORMS
+from safeborders_fed.analyses.trend_choice import MOST_CELLS, OF_STATES, Choice, TableName
+from safeborders_fed.cases.contract import Field, field
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 
 if TYPE_CHECKING:
+    from safeborders_fed.analyses.trend_axes import TrendAxis
     from safeborders_fed.cases.encoding import Victims
     from safeborders_fed.privacy.bounded_sum import BoundedSum
+
+__all__ = ["AGE_GROUPS", "COUNTS", "OTHER_YEARS", "SEVERAL_FORMS", "Trends", "TrendsParameters"]
 
 COUNTS: Final = "counts"
 _MARGIN: Final = 1.96
 """Standard deviations within which a normal error lies with 95%."""
-OTHER_YEARS: Final = "Other"
-SEVERAL_FORMS: Final = "SeveralForms"
-AGE_GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "0--8": ("0--8",),
-    "9--17": ("9--17",),
-    "0--17": ("0--17",),
-    "18--29": ("18--20", "21--23", "24--26", "27--29"),
-    "30+": ("30--38", "39--47", "48+"),
-    "18+": ("18+",),
-    UNKNOWN: (),
-}
-"""Public groups of age bands; ``0--17`` and ``18+`` hold those whose band is not known more closely."""
+OTHER_YEARS: Final = OTHER_PERIODS
 
+_CROSS: Final = (0, 1, 2)
 TABLES: Final[dict[Kept, float]] = {
-    (0, 1, 2): 2.0,
+    _CROSS: 2.0,
     (0, 1): 4.0,
     (0, 2): 2.0,
     (0,): 1.0,
@@ -59,7 +59,7 @@ TABLES: Final[dict[Kept, float]] = {
 }
 """Measured tables (axes: year, form, age) and their shares of the precision.
 
-Compared by ``LeastSquares.deviation``: the full table alone leaves a total of 9 x 14 x 7 cells with 30 times
+Compared by ``Consistency.deviation``: the full table alone leaves a total of 9 x 14 x 7 cells with 30 times
 the noise of a cell; these shares leave it 5.3 times, year x form 1.5 times, a cell 2.1 times.
 """
 
@@ -69,19 +69,69 @@ class TrendsParameters(Parameters):
 
     Attributes:
         first_year: First year of the tables; with ``last_year``, public, not taken from data.
-        last_year: Last year. Victims of other years are counted as year "Other".
+        last_year: Last year. Victims of other years are counted as period "Other".
         population: ``all`` or ``minors``.
+        tables: Names from the catalogue; none for the cross of year, form and age with its margins.
+        shares: Shares of precision of the chosen tables, in their order; none for equal ones.
+        frequency: ``A`` for years, ``Q`` for quarters.
+        first_quarter: Quarter of ``first_year`` that tables of quarters begin with.
+        last_quarter: Quarter of ``last_year`` that they end with.
+        states: The participants, in the order of the tables; only for tables by state.
     """
 
     first_year: int = Limit(ge=1990, le=2100)
     last_year: int = Limit(ge=1990, le=2100)
     population: Literal["all", "minors"] = "all"
+    tables: tuple[TableName, ...] = ()
+    shares: tuple[float, ...] = ()
+    frequency: Literal["A", "Q"] = "A"
+    first_quarter: int = Limit(default=1, ge=1, le=4)
+    last_quarter: int = Limit(default=4, ge=1, le=4)
+    states: tuple[str, ...] = Limit(default=(), max_length=64)
 
     @model_validator(mode="after")
     def _ordered(self) -> TrendsParameters:
         if not 0 <= self.last_year - self.first_year < 40:
             raise ValueError("last_year must not precede first_year, nor be 40 years or more after it")
+        if (self.first_year, self.first_quarter) > (self.last_year, self.last_quarter):
+            raise ValueError("the last quarter must not precede the first")
+        if self.frequency == "A" and (self.first_quarter, self.last_quarter) != (1, 4):
+            raise ValueError("first_quarter and last_quarter are for frequency Q only")
         return self
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> TrendsParameters:
+        if not self.tables and (self.shares or self.states or self.frequency == "Q"):
+            raise ValueError("shares, states and frequency Q are for chosen tables: name tables")
+        if any(len(set(names)) != len(names) for names in (self.tables, self.states)):
+            raise ValueError("a table or a state is named twice")
+        if self.shares and (
+            len(self.shares) != len(self.tables) or not all(0.01 <= s <= 100 for s in self.shares)
+        ):
+            raise ValueError("shares are one number from 0.01 to 100 for each table, or none at all")
+        if bool(OF_STATES & set(self.tables)) != bool(self.states):
+            needing = " and ".join(sorted(OF_STATES))
+            raise ValueError(f"states are for the tables {needing}: name the participants with these only")
+        cells = self.choice().cells()
+        if cells > MOST_CELLS:
+            raise ValueError(
+                f"the tables have {cells:,} cells, and {MOST_CELLS:,} are the most: choose fewer tables or "
+                "periods, or make two studies of them"
+            )
+        return self
+
+    def choice(self) -> Choice:
+        """The tables to measure."""
+        if not self.tables:
+            axes = (self._period(), trend_axes.form_axis(), trend_axes.age_axis())
+            return trend_choice.whole(axes, TABLES)
+        return trend_choice.choose(self.tables, self.shares, self._period(), self.states)
+
+    def _period(self) -> TrendAxis:
+        if self.frequency == "A":
+            return trend_axes.year_axis(self.first_year, self.last_year)
+        first, last = (self.first_year, self.first_quarter), (self.last_year, self.last_quarter)
+        return trend_axes.quarter_axis(first, last)
 
 
 @dataclass(frozen=True)
@@ -106,26 +156,25 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
 
     def __init__(self, parameters: TrendsParameters) -> None:
         super().__init__(parameters)
-        span = range(parameters.first_year, parameters.last_year + 1)
-        self.years = (*(str(year) for year in span), OTHER_YEARS)
-        self.forms = (*field("forms_of_exploitation").codes, SEVERAL_FORMS, UNKNOWN)
-        self.ages = tuple(AGE_GROUPS)
-        self.sizes = (len(self.years), len(self.forms), len(self.ages))
-        total = sum(TABLES.values())
+        self._choice = parameters.choice()
+        self.forms = trend_axes.form_axis().codes
         # Rounded down, so that the squares of the weights cannot add up to more than UNIT squared.
-        self._weights = np.array([math.floor(UNIT * math.sqrt(share / total)) for share in TABLES.values()])
+        self._weights = np.array(
+            [math.floor(UNIT * math.sqrt(share) * (1 - 2**-40)) for _, share in self._choice.measured]
+        )
 
     def fields(self) -> tuple[Field, ...]:
-        """Registration date, forms, age, and the status that decides who is counted."""
-        names = ("registration_date", "forms_of_exploitation", "age_band", "trafficking_status")
-        return tuple(field(name) for name in names)
-
-    def _lengths(self) -> list[int]:
-        return [math.prod(self.sizes[axis] for axis in kept) for kept in TABLES]
+        """What the dimensions need, and the status that decides who is counted."""
+        needed = [name for axis in self._choice.axes for name in axis.fields]
+        if self.parameters.population == "minors":
+            needed.append("age_band")
+        return tuple(
+            field(name) for name in dict.fromkeys(["registration_date", *needed, "trafficking_status"])
+        )
 
     def stages(self) -> tuple[Stage, ...]:
         """A single round."""
-        return (Stage(COUNTS, 1, sum(self._lengths()), UNIT, 1.0),)
+        return (Stage(COUNTS, 1, self._choice.cells(), UNIT, 1.0),)
 
     def expects(self, stage: str) -> dict[str, tuple[int, ...]]:
         """Nothing."""
@@ -133,34 +182,18 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
         return {}
 
     def prepare(self, victims: Victims, node: str) -> NDArray[np.int64]:
-        """Cells, int64, shape (n, tables): where each counted victim stands in the concatenated tables."""
-        del node
+        """Cells, int64, shape (n, tables): where each counted victim stands in the concatenated tables.
+
+        Raises:
+            RefusedError: ``not-a-state-of-the-study``, for tables by state. Both names are public.
+        """
         victims = victims.take(victims.of_population(self.parameters.population))
-        position = np.stack([self._years(victims), self._forms(victims), self._ages(victims)])
+        position = [axis.place(victims, node) for axis in self._choice.axes]
         cells, start = [], 0
-        for kept, length in zip(TABLES, self._lengths(), strict=True):
-            shape = tuple(self.sizes[axis] for axis in kept)
+        for (kept, _), shape in zip(self._choice.measured, self._choice.shapes(), strict=True):
             cells.append(start + np.ravel_multi_index(tuple(position[axis] for axis in kept), shape))
-            start += length
+            start += math.prod(shape)
         return np.stack(cells, axis=1).astype(np.int64)
-
-    def _years(self, victims: Victims) -> NDArray[np.int64]:
-        offset = victims.years.astype(np.int64) - self.parameters.first_year
-        outside = (offset < 0) | (offset >= len(self.years) - 1)
-        return np.where(outside, len(self.years) - 1, offset)
-
-    def _forms(self, victims: Victims) -> NDArray[np.int64]:
-        present = victims.present["forms_of_exploitation"]
-        codes = len(self.forms) - 2
-        bits = (present[:, None] >> np.arange(codes, dtype=np.uint32)) & 1
-        several, none = codes, codes + 1
-        count = bits.sum(axis=1)
-        return np.where(count == 0, none, np.where(count > 1, several, bits.argmax(axis=1))).astype(np.int64)
-
-    def _ages(self, victims: Victims) -> NDArray[np.int64]:
-        group = {band: index for index, bands in enumerate(AGE_GROUPS.values()) for band in bands}
-        lookup = [group[code] for code in field("age_band").codes] + [self.ages.index(UNKNOWN)]
-        return np.array(lookup, dtype=np.int64)[victims.singles["age_band"]]
 
     def contribute(
         self, prepared: NDArray[np.int64], stage: Stage, broadcast: Arrays, max_victims: int
@@ -173,7 +206,7 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
 
     def start(self, setting: Setting) -> TrendsState:
         """Nothing known."""
-        return TrendsState(np.zeros(sum(self._lengths()), np.int64), setting.noise[COUNTS])
+        return TrendsState(np.zeros(self._choice.cells(), np.int64), setting.noise[COUNTS])
 
     def broadcast(self, state: TrendsState) -> Arrays:
         """Nothing."""
@@ -188,36 +221,41 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
     def result(self, state: TrendsState) -> Release:
         """The tables, consistent and non-negative, with standard errors.
 
-        Arrays: ``table`` (years, forms, ages); for each set of kept dimensions the standard error of one of
-        its cells is in ``facts["standard_errors"]`` under names joined by ``x``, such as ``year x form``.
+        ``facts["standard_errors"]`` holds the standard error of a cell of each table, under names joined by
+        ``x`` such as ``year x form``, and ``total``. Arrays: of chosen tables, each of these by its name;
+        else ``table`` (years, forms, ages), which the others are margins of.
         """
-        measurements, start = [], 0
-        for kept, length, weight in zip(TABLES, self._lengths(), self._weights, strict=True):
-            counts = state.total[start : start + length].astype(np.float64) / weight
-            shape = tuple(self.sizes[axis] for axis in kept)
-            measurements.append(Measurement(kept, counts.reshape(shape), state.noise / weight))
+        counts, deviations, start = [], [], 0
+        for shape, weight in zip(self._choice.shapes(), self._weights, strict=True):
+            length = math.prod(shape)
+            part = state.total[start : start + length].astype(np.float64) / weight
+            counts.append(part.reshape(shape))
+            deviations.append(state.noise / weight)
             start += length
-        problem = LeastSquares(self.sizes, [(entry.kept, entry.deviation) for entry in measurements])
-        table = problem.non_negative(problem.estimate(measurements))
-        names = ("year", "form", "age")
-        errors: dict[str, Any] = {
-            " x ".join(names[axis] for axis in kept): problem.deviation(kept)
-            for kept in ((0, 1, 2), (0, 1), (0, 2), (1, 2), (0,), (1,), (2,))
-        }
-        errors["total"] = problem.deviation(())
+        kept = [kept for kept, _ in self._choice.measured]
+        problem = Consistency(self._choice.sizes, list(zip(kept, deviations, strict=True)))
+        tables, disagreement = problem.published(problem.estimate(counts))
+        errors = {self._choice.name(kept): problem.deviation(kept) for kept in tables}
         facts = {
-            "years": list(self.years),
-            "forms": list(self.forms),
-            "ages": list(self.ages),
+            **self._codes(),
             "population": self.parameters.population,
             "standard_errors": errors,
+            "disagreement": disagreement,
         }
-        return Release(self.name, facts, {"table": table})
+        if not self.parameters.tables:
+            return Release(self.name, facts, {"table": tables[_CROSS]})
+        return Release(self.name, facts, {self._choice.name(kept): found for kept, found in tables.items()})
+
+    def _codes(self) -> dict[str, Any]:
+        codes = {axis.name: list(axis.codes) for axis in self._choice.axes}
+        if self.parameters.tables:
+            return {"axes": codes, "frequency": self.parameters.frequency}
+        return {f"{name}s": values for name, values in codes.items()}
 
     def expected(self, noise: Mapping[str, float], victims: Sequence[int] = VICTIMS) -> Expected:
         """Half the 95% interval of a count, by what it is by: that of the release, exactly."""
         del victims  # a count is as uncertain whatever it is
-        nothing = TrendsState(np.zeros(sum(self._lengths()), np.int64), noise[COUNTS])
+        nothing = TrendsState(np.zeros(self._choice.cells(), np.int64), noise[COUNTS])
         errors = self.result(nothing).facts["standard_errors"]
         return Expected(
             tuple(

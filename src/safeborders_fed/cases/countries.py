@@ -21,6 +21,8 @@ STATES: Final[dict[str, str]] = {
 """The eight member states of the federation."""
 
 _OTHER_EU = "AT CY CZ DE DK EE ES FR HR HU IE LT LU LV MT NL SE SI SK"
+EU_STATES: Final = frozenset((*STATES, *_OTHER_EU.split()))
+"""The member states of the European Union."""
 
 # Countries of citizenship that the eight states or CTDC name often enough to stand alone.
 _SINGLE = "AL BD BR BY CN CO GH ID IN KH MA MD NG NP PH PK RU TH UA US VE VN"

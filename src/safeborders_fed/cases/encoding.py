@@ -42,6 +42,7 @@ class Victims:
     Attributes:
         pseudonyms: str, shape (n,), sorted: 32 hexadecimal digits each.
         years: int16, shape (n,): year of the latest registration.
+        quarters: int8, shape (n,): quarter (1 to 4) of that registration; 0 where only its year is known.
         singles: field name to int16, shape (n,): position in the field's codes, -1 for not known.
         present: field name to uint32, shape (n,): bit i says that the i-th code is present.
         known: field name to uint32, shape (n,): bit i says that it is known whether the i-th is present.
@@ -52,6 +53,7 @@ class Victims:
     singles: dict[str, NDArray[np.int16]]
     present: dict[str, NDArray[np.uint32]]
     known: dict[str, NDArray[np.uint32]]
+    quarters: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.pseudonyms)
@@ -64,6 +66,7 @@ class Victims:
             {name: column[chosen] for name, column in self.singles.items()},
             {name: column[chosen] for name, column in self.present.items()},
             {name: column[chosen] for name, column in self.known.items()},
+            self.quarters[chosen],
         )
 
     def minors(self) -> NDArray[np.bool_]:
@@ -103,6 +106,7 @@ def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
             "victim": table["victim"].to_numpy(zero_copy_only=False).astype(str),
             "case": table["case"].to_numpy(zero_copy_only=False).astype(str),
             "date": table["registration_date"].to_numpy(zero_copy_only=False).astype("datetime64[D]"),
+            "year_only": table["registration_precision"].to_numpy(zero_copy_only=False).astype(str) == "year",
         }
     )
     for entry in singles:
@@ -114,6 +118,8 @@ def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
     frame = frame.sort_values(["victim", "date", "case"], kind="stable")
     starts = np.flatnonzero(~frame["victim"].duplicated().to_numpy()) if len(frame) else np.zeros(0, np.int64)
     years = frame["date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
+    months = frame["date"].to_numpy().astype("datetime64[M]").astype(np.int64) % 12
+    quarters = np.where(frame["year_only"].to_numpy(), 0, months // 3 + 1)
     ends = np.append(starts[1:], len(frame)) - 1 if len(frame) else starts
 
     def last_known(name: str) -> NDArray[np.int16]:
@@ -131,6 +137,7 @@ def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
         singles={entry.name: last_known(entry.name) for entry in singles},
         present={entry.name: united(entry.name) for entry in multis},
         known={entry.name: united(f"{entry.name}_known") for entry in multis},
+        quarters=quarters[ends].astype(np.int8),
     )
 
 

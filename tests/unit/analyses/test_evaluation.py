@@ -33,7 +33,12 @@ def people(**codes: Sequence[str | None]) -> Victims:
     }
     count = len(next(iter(codes.values())))
     return Victims(
-        np.array([f"{i:032x}" for i in range(count)]), np.full(count, 2020, np.int16), singles, {}, {}
+        np.array([f"{i:032x}" for i in range(count)]),
+        np.full(count, 2020, np.int16),
+        singles,
+        {},
+        {},
+        np.ones(count, np.int8),
     )
 
 

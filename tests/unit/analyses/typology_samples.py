@@ -72,6 +72,7 @@ def victims(size: int, seed: int) -> tuple[Victims, np.ndarray]:
             singles=singles,
             present={"forms_of_exploitation": form, "means_of_control": means},
             known={"forms_of_exploitation": everything, "means_of_control": everything},
+            quarters=np.ones(size, np.int8),
         ),
         types,
     )

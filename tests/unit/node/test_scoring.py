@@ -133,6 +133,7 @@ def test_a_rare_record_is_called_unusual_and_a_common_one_is_not() -> None:
             single,
             {"means_of_control": bits},
             {"means_of_control": known},
+            np.array([1], np.int8),
         )
 
     assert scoring.RECORDS[scoring.score(model, victim(0, 1)).record[0]] == "usual"
