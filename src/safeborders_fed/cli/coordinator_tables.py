@@ -160,7 +160,7 @@ def _show(entry: ListedTables, *, as_json: bool) -> None:
         "Status": entry.status + (f": {entry.withdrawal}" if entry.withdrawal else ""),
         "Signed by": ", ".join(entry.signed) or "nobody",
         "Study": f"{content['study']}, manifest {content['manifest_hash']}",
-        "Rules": f"rounded to {rules.base}; none below {rules.threshold}, or with noise above {rules.widest}%",
+        "Rules": f"rounded to {rules.base}, at least {rules.threshold}, noise at most {rules.widest}%",
         "Compared": ", ".join(content["compared"]) or "with none: nothing is released yet",
     }
     counts = output.table(

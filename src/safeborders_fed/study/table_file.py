@@ -2,9 +2,9 @@
 
 Guarantees: canonical JSON, so that its hash, which operators sign, means one thing. Every published count is
 a multiple of the rounding base and at least the table's floor, so never zero; margin and floor are those of
-the rules, or the document is refused. What is suppressed is in no form in it. The counts are private by the noise
-of their study alone: rounding and suppression protect readers from reading too much into small numbers, and
-are legal custom, not the guarantee.
+the rules, or the document is refused. What is suppressed is in no form in it. The counts are private by the
+noise of their study alone: rounding and suppression protect readers from reading too much into small numbers,
+and are legal custom, not the guarantee.
 """
 
 from __future__ import annotations
