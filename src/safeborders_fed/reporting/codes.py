@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from safeborders_fed.cases.contract import UNKNOWN, field
+from safeborders_fed.cases.countries import STATES
 from safeborders_fed.reporting.checks import refuse
 
 TOTAL: Final = "_T"
@@ -25,6 +26,7 @@ COLUMNS: Final = {
     "state_of_exploitation": "REF_AREA",
     "exploitation": "REF_AREA",
     "citizenship": "CITIZEN",
+    "group": "CITIZEN",
     "citizenship_group": "CITIZEN",
     "corridor": "CITIZEN",
     "origin": "CITIZEN",
@@ -40,12 +42,19 @@ _FIELDS: Final = {
     "sex": "sex",
     "means": "means_of_control",
     "recruiter": "recruiter_relationship",
+    "recruitment": "method_of_recruitment",
+    "citizenship": "citizenship",
+    "exploitation": "country_of_exploitation",
 }
 """Field of the data contract whose words an axis uses."""
 _WORDS: Final = {
     UNKNOWN: "Not known",
     "Other": "Other",
     "SeveralForms": "Several forms",
+    "Several": "Several",
+    "Own": "Own citizens",
+    "OtherEU": "Other EU",
+    "NonEU": "Non-EU",
     "30+": "30 or older",
 }
 _BETWEEN: Final = re.compile(r"(\d+)--(\d+)")
@@ -83,5 +92,7 @@ def label_of(axis: str, code: str) -> str:
         for value in field(known).values:
             if value.code == code:
                 return value.label
+    if axis == "state":
+        return STATES.get(code, code)
     between = _BETWEEN.fullmatch(code)
     return _WORDS.get(code, f"{between[1]} to {between[2]}" if between else code)

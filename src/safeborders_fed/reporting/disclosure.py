@@ -35,9 +35,10 @@ from safeborders_fed.errors import RefusedError
 from safeborders_fed.reporting import earlier, protection
 from safeborders_fed.reporting.noisy_tables import NoisyTable, TableRelease
 from safeborders_fed.reporting.sums import Cells, cells_of
-from safeborders_fed.study.table_file import CELLS, DisclosedTable, Rules, TableAxis, Tables
+from safeborders_fed.study.table_file import DisclosedTable, Rules, TableAxis, Tables
 
-LARGEST: Final = CELLS
+LARGEST: Final = 20_000
+"""Cells that are protected together at most; what they tell is worked out within a minute."""
 
 
 def disclose(
@@ -66,13 +67,19 @@ def disclose(
     rounded = rounded_cells(cells, release.tables, rules)
     hidden = _below_floor(cells, release.tables, rules, rounded)
     hidden |= earlier.hidden_before(cells, release, before)
-    sums = (*cells.sums, *earlier.sums_across(cells, release, before))
+    across = earlier.across(cells, release, before)
     margins = np.zeros(cells.size)
     for at, table in enumerate(release.tables):
         margins[cells.numbers(at)] = rules.margin(table.deviation)
-    hidden = protection.protect(protection.Problem(rounded, margins, rules.base, sums), hidden)
+    problem = protection.Problem(
+        rounded=np.append(rounded, np.array(across.values, dtype=np.int64)),
+        margins=np.append(margins, np.zeros(len(across.values))),
+        base=rules.base,
+        sums=(*cells.sums, *across.sums),
+    )
+    hidden = protection.protect(problem, np.append(hidden, np.zeros(len(across.values), dtype=np.bool_)))
     shown: list[int | None] = [
-        None if gone else int(value) for gone, value in zip(hidden, rounded, strict=True)
+        None if gone else int(value) for gone, value in zip(hidden, problem.rounded, strict=True)
     ]
     return tuple(
         _table(table, rules, [shown[cell] for cell in cells.numbers(at).ravel()])

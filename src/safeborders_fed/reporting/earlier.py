@@ -7,7 +7,8 @@ Two releases count the same people when population and states are the same. Then
 - A count (the same table, codes, and codes of the axes that it is summed over) that was suppressed in any
   earlier release is suppressed again.
 - Where an axis has grown (a further year) a total that was published before is part of the present one:
-  the difference is the sum of the new codes, and is protected like every sum.
+  the difference is the sum of the new codes, and is protected like every sum. What stood at "Other" before
+  stands at the new codes or at "Other" now: so is this sum.
 
 A reader keeps what was once handed out, so withdrawn releases count as well. Releases of other states or
 populations are not compared: their differences are counts of other people, under noise of their own.
@@ -16,6 +17,8 @@ populations are not compared: their differences are counts of other people, unde
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableReleas
 from safeborders_fed.reporting.sums import Cells, Sum
 from safeborders_fed.study.table_file import DisclosedTable, Rules, TableAxis, Tables
 
+OTHER: Final = "Other"
+"""The code of what no other code of an axis holds."""
 _Codes = dict[str, tuple[str, ...]]
 _Axes = Sequence[Axis] | Sequence[TableAxis]
 _Tables = Sequence[NoisyTable] | Sequence[DisclosedTable]
@@ -55,7 +60,7 @@ def hidden_before(cells: Cells, release: TableRelease, before: Sequence[Tables])
         old = _universe(tables.tables)
         for at, table in enumerate(release.tables):
             same = _table_of(tables, {axis.name for axis in table.axes})
-            if same is None or _summed(universe, table.axes) != _summed(old, same.axes):
+            if same is None or not _same_count(_summed(universe, table.axes), _summed(old, same.axes)):
                 continue
             for codes, value in _cells(same):
                 found = _number(cells, at, codes)
@@ -64,21 +69,53 @@ def hidden_before(cells: Cells, release: TableRelease, before: Sequence[Tables])
     return hidden
 
 
-def sums_across(cells: Cells, release: TableRelease, before: Sequence[Tables]) -> Iterator[Sum]:
-    """Present totals as earlier ones and the counts of codes that are new since."""
+@dataclass(frozen=True)
+class Across:
+    """Sums of present counts and earlier ones.
+
+    Attributes:
+        sums: The sums; earlier counts that are their totals are numbered on from the present cells.
+        values: Those earlier counts.
+    """
+
+    sums: tuple[Sum, ...]
+    values: tuple[int, ...]
+
+
+def across(cells: Cells, release: TableRelease, before: Sequence[Tables]) -> Across:
+    """What present counts and published earlier ones add up to."""
+    sums: list[Sum] = []
+    values: list[int] = []
     universe = _universe(release.tables)
     for tables in _alike(release, before):
         old = _universe(tables.tables)
-        for coarse, table in enumerate(release.tables):
-            kept = {axis.name for axis in table.axes}
-            same = _table_of(tables, kept)
-            now, then = _summed(universe, table.axes), _summed(old, () if same is None else same.axes)
-            grown = [name for name in now if now[name] != then.get(name)]
-            if same is None or now.keys() != then.keys() or len(grown) != 1:
+        grown = [name for name in universe if name in old and set(old[name]) < set(universe[name])]
+        differing = [name for name in universe if universe[name] != old.get(name, universe[name])]
+        if len(grown) != 1 or differing != grown:
+            continue
+        new = [code for code in universe[grown[0]] if code not in old[grown[0]]]
+        for at, table in enumerate(release.tables):
+            same = _table_of(tables, {axis.name for axis in table.axes})
+            if same is None:
                 continue
-            new = [code for code in now[grown[0]] if code not in then[grown[0]]]
-            if set(then[grown[0]]) < set(now[grown[0]]):
-                yield from _grown(cells, (coarse, _fine(release, table, grown[0])), same, grown[0], new)
+            if grown[0] not in {axis.name for axis in table.axes}:
+                sums += _grown(cells, (at, _fine(release, table, grown[0])), same, grown[0], new)
+                continue
+            for value, parts in _moved(cells, at, same, grown[0], new):
+                sums.append(Sum(cells.size + len(values), parts))
+                values.append(value)
+    return Across(tuple(sums), tuple(values))
+
+
+def _moved(
+    cells: Cells, table: int, same: DisclosedTable, axis: str, new: Sequence[str]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Earlier counts of "Other", and the cells that they have become."""
+    for codes, value in _cells(same):
+        found = [_number(cells, table, codes | {axis: code}) for code in (OTHER, *new)]
+        parts = [part for part in found if part is not None]
+        if codes[axis] == OTHER and value is not None and len(parts) == len(found):
+            yield value, np.array(parts, dtype=np.int64)
 
 
 def _fine(release: TableRelease, table: NoisyTable, axis: str) -> int | None:
@@ -120,6 +157,11 @@ def _universe(tables: _Tables) -> _Codes:
 def _summed(universe: _Codes, axes: _Axes) -> _Codes:
     kept = {axis.name for axis in axes}
     return {name: codes for name, codes in universe.items() if name not in kept}
+
+
+def _same_count(one: _Codes, other: _Codes) -> bool:
+    """Whether counts are summed over the same: an axis that only one release has leaves nobody out."""
+    return all(one[name] == other[name] for name in one.keys() & other.keys())
 
 
 def _table_of(tables: Tables, axes: set[str]) -> DisclosedTable | None:

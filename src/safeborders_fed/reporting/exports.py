@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -109,15 +110,31 @@ def rows_of(table: DisclosedTable) -> Iterator[Row]:
         yield Row(chosen, value, lower, upper)
 
 
-def has_sdmx(table: DisclosedTable) -> bool:
-    """Whether every axis of a table has a column of its own in the SDMX-CSV."""
-    columns = [codes.COLUMNS.get(axis.name) for axis in table.axes]
-    return None not in columns and len(set(columns)) == len(columns)
+def columns_of(tables: Tables) -> dict[str, str]:
+    """Axis by column: where several could fill one, the axis of most tables does, and no other."""
+    uses = Counter(axis.name for table in tables.tables for axis in table.axes)
+    found: dict[str, str] = {}
+    for axis, column in codes.COLUMNS.items():
+        if uses[axis] > uses[found.get(column, "")]:
+            found[column] = axis
+    return found
 
 
 def left_out(tables: Tables) -> tuple[str, ...]:
     """Tables that the columns of the SDMX-CSV cannot hold; the other files hold them."""
-    return tuple(table.name for table in tables.tables if not has_sdmx(table))
+    held = {table.name for table in _in_sdmx(tables)}
+    return tuple(table.name for table in tables.tables if table.name not in held)
+
+
+def _in_sdmx(tables: Tables) -> list[DisclosedTable]:
+    """Tables each of whose axes fills a column; one for each set of axes."""
+    filling = set(columns_of(tables).values())
+    found: dict[frozenset[str], DisclosedTable] = {}
+    for table in tables.tables:
+        axes = frozenset(axis.name for axis in table.axes)
+        if axes <= filling:
+            found.setdefault(axes, table)
+    return list(found.values())
 
 
 def sdmx_csv(tables: Tables) -> bytes:
@@ -126,19 +143,16 @@ def sdmx_csv(tables: Tables) -> bytes:
     Raises:
         DefectError: ``report-facts``, when two codes of an axis have one SDMX code.
     """
-    chosen = [table for table in tables.tables if has_sdmx(table)]
+    chosen = _in_sdmx(tables)
     used = {codes.COLUMNS[axis.name] for table in chosen for axis in table.axes}
     unused = {name: codes.TOTAL if name in used else codes.NOT_APPLICABLE for name in DIMENSIONS}
     if "REF_AREA" not in used:
         unused["REF_AREA"] = codes.TOTAL  # all states that took part
-    rows: list[Sequence[object]] = []
-    seen: set[tuple[object, ...]] = set()
-    for table in chosen:
-        for line in _sdmx_rows(tables, table, unused):
-            key = (line["FREQ"], *(line[name] for name in DIMENSIONS))
-            if key not in seen:  # tables of one shape by axes that share columns: the first one stands
-                seen.add(key)
-                rows.append([line[name] for name in SDMX_COLUMNS])
+    rows = [
+        [line[name] for name in SDMX_COLUMNS]
+        for table in chosen
+        for line in _sdmx_rows(tables, table, unused)
+    ]
     return _csv(SDMX_COLUMNS, rows)
 
 

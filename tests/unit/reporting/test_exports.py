@@ -12,7 +12,7 @@ import pytest
 
 from safeborders_fed.errors import DefectError
 from safeborders_fed.reporting import codes, exports
-from safeborders_fed.study.table_file import Rules, Tables
+from safeborders_fed.study.table_file import DisclosedTable, Rules, Tables
 from table_samples import AGES, FORMS, counts, loaded, release
 
 COLUMNS = (
@@ -134,6 +134,24 @@ def test_what_the_columns_cannot_hold_is_left_out_and_named() -> None:
     changed = tables.model_copy(update={"tables": (odd, *tables.tables[1:])})
     assert exports.left_out(changed) == ("year x form x age",)
     assert len(_rows(exports.sdmx_csv(changed))) == sum(len(table.cells) for table in tables.tables[1:])
+
+
+def test_a_column_means_one_thing_in_a_release() -> None:
+    """Reporting state and state of exploitation share REF_AREA: the axis of most tables fills it."""
+    tables = _tables()
+    year = next(table for table in tables.tables if table.name == "year")
+
+    def renamed(name: str, axis: str) -> DisclosedTable:
+        own = year.axes[0].model_copy(update={"name": axis})
+        return year.model_copy(update={"name": name, "axes": (own,)})
+
+    state, exploited = renamed("state", "state"), renamed("exploitation", "exploitation")
+    both = renamed("exploitation again", "exploitation")
+    made = tables.model_copy(update={"tables": (state, exploited, both)})
+    assert exports.columns_of(made) == {"REF_AREA": "exploitation"}
+    assert "state" in exports.left_out(made)
+    keys = [tuple(row[name] for name in exports.DIMENSIONS) for row in _rows(exports.sdmx_csv(made))]
+    assert len(set(keys)) == len(keys) == len(exploited.cells)
 
 
 def test_an_independent_reader_reads_the_sdmx() -> None:
