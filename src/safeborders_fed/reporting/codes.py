@@ -22,20 +22,16 @@ COLUMNS: Final = {
     "year": "TIME_PERIOD",
     "quarter": "TIME_PERIOD",
     "period": "TIME_PERIOD",
-    "state": "REF_AREA",
-    "state_of_exploitation": "REF_AREA",
     "exploitation": "REF_AREA",
+    "state": "REF_AREA",
     "citizenship": "CITIZEN",
     "group": "CITIZEN",
-    "citizenship_group": "CITIZEN",
-    "corridor": "CITIZEN",
-    "origin": "CITIZEN",
     "sex": "SEX",
     "age": "AGE",
     "form": "FORM",
     "means": "MEANS",
 }
-"""Column of SDMX-CSV for each axis that has one."""
+"""Column of SDMX-CSV for each axis that has one; of two for one column, that of more tables, or the first."""
 _FIELDS: Final = {
     "form": "forms_of_exploitation",
     "age": "age_band",

@@ -112,7 +112,8 @@ def rows_of(table: DisclosedTable) -> Iterator[Row]:
 
 def columns_of(tables: Tables) -> dict[str, str]:
     """Axis by column: where several could fill one, the axis of most tables does, and no other."""
-    uses = Counter(axis.name for table in tables.tables for axis in table.axes)
+    known = [table for table in tables.tables if all(axis.name in codes.COLUMNS for axis in table.axes)]
+    uses = Counter(axis.name for table in known for axis in table.axes)
     found: dict[str, str] = {}
     for axis, column in codes.COLUMNS.items():
         if uses[axis] > uses[found.get(column, "")]:
