@@ -7,11 +7,15 @@ or altered. A reader needs no directory of a node or coordinator.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from safeborders_fed.cli import files, output
+
+if TYPE_CHECKING:
+    from safeborders_fed.reporting.comparing import Change
+    from safeborders_fed.reporting.exports import Row
 
 app = typer.Typer(help="Read released tables.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -110,17 +114,6 @@ def extract(
     released = reading.read(file)
     chosen = released.loaded.tables.table(table)
     found = reading.extract(chosen, {name: code for name, _, code in pairs})
-    rows = [
-        {
-            "codes": row.codes,
-            "count": row.value,
-            "lower95": row.lower,
-            "upper95": row.upper,
-            "obs_status": row.status[0],
-            "conf_status": row.status[1],
-        }
-        for row in found
-    ]
     names = [axis.name for axis in chosen.axes]
     text = output.table(
         (*names, "count", "95% interval"),
@@ -132,9 +125,68 @@ def extract(
         "date": released.statement.statement.day.isoformat(),
         "cite": released.citation,
         "table": chosen.name,
-        "rows": rows,
+        "rows": [_row(row) for row in found],
     }
     output.result(content, f"{text}\n\nCite: {released.citation}", as_json=as_json)
+
+
+@app.command("compare")
+def compare(
+    before: Annotated[Path, typer.Argument(help="The earlier release (ID.tables.json).")],
+    after: Annotated[Path, typer.Argument(help="The later release.")],
+    as_json: Json = False,
+) -> None:
+    """Print the counts that changed beyond noise and rounding, of those that both releases publish."""
+    from safeborders_fed.reporting import reading
+    from safeborders_fed.reporting.comparing import compare as changes_of
+
+    one, other = reading.read(before), reading.read(after)
+    every = changes_of(one, other)
+    found = [change for change in every if change.stands_out]
+    said = (
+        f"{len(found)} of {len(every)} counts that both releases publish changed by more than their margins. "
+        "If none had changed, up to 5% of them could by chance; the others cannot be told from noise."
+    )
+    content = {
+        "compared": len(every),
+        "changed": [_change(each) for each in found],
+        "cite": [one.citation, other.citation],
+    }
+    cited = f"Cite: {one.citation}\n      {other.citation}"
+    text = f"{_changes(found)}\n\n" if found else ""
+    output.result(content, f"{text}{said}\n{cited}", as_json=as_json)
+
+
+def _changes(found: list[Change]) -> str:
+    return output.table(
+        ("table", "codes", "before", "after", "margin of the change"),
+        [
+            [change.table, ", ".join(change.codes.values()), change.before, change.after, change.margin]
+            for change in found
+        ],
+    )
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "table": change.table,
+        "codes": change.codes,
+        "before": change.before,
+        "after": change.after,
+        "change": change.after - change.before,
+        "margin": change.margin,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "codes": row.codes,
+        "count": row.value,
+        "lower95": row.lower,
+        "upper95": row.upper,
+        "obs_status": row.status[0],
+        "conf_status": row.status[1],
+    }
 
 
 def _count(value: int | None) -> str:

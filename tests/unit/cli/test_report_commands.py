@@ -217,3 +217,22 @@ def test_tables_are_listed_with_who_signed(operators: Operators, capsys: pytest.
     assert (row["release"], row["status"], row["signed"]) == ("trends-one-1", "candidate", [])
     assert main.run(["coordinator", "tables", "list", *_home(operators)]) == 0
     assert "candidate" in capsys.readouterr().out
+
+
+def test_compare_says_how_many_counts_it_looked_at(
+    operators: Operators, reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = table_releases.find(operators.home, "trends-one").loaded
+    second = loaded(release(counts(4) + 30, study="trends-two", manifest="c"), None, one)
+    table_releases.store(operators.home, second.file.to_bytes(), b"{}")
+    for name in ("Ana", "Bo"):
+        said = ("--hash", second.sha256, "--reason", "The next one.")
+        release_it = ("coordinator", "release", "tables", "trends-two")
+        _run(capsys, *release_it, *_home(operators), *_who(operators, name), *said)
+    later = operators.home.released / "trends-two-1.tables.json"
+    found = _run(capsys, "report", "compare", str(reader / FILE), str(later))
+    assert found["compared"] >= len(found["changed"]) > 0
+    assert main.run(["report", "compare", str(reader / FILE), str(later)]) == 0
+    assert "cannot be told from noise" in capsys.readouterr().out
+    error = _refused(capsys, RefusedError, "report", "compare", str(reader / FILE), str(reader / FILE))
+    assert error["code"] == "same-study"
