@@ -273,3 +273,23 @@ def test_published_intervals_cover(deviation: float) -> None:
     published, covered = _simulate(deviation, 250)
     assert published > 1000
     assert covered / published >= 0.95 - 3.3 * (0.95 * 0.05 / published) ** 0.5
+
+
+@pytest.mark.parametrize("truth", [0, 5, 12, 19, 20, 25, 30, 40, 60])
+def test_an_interval_covers_whatever_the_truth_given_that_it_is_published(truth: int) -> None:
+    """Small counts are published only where noise made them large: of just these 95% must cover.
+
+    False-alarm rate: as in ``test_published_intervals_cover``, for each truth.
+    """
+    rules, deviation = Rules(base=1, threshold=1), 10.0
+    floor, margin = rules.floor(deviation), rules.margin(deviation)
+    assert (floor, margin) == (20, 21)
+    values = np.floor(np.random.default_rng(5).normal(truth, deviation, 2_000_000) + 0.5)
+    shown, times = np.unique(values[values >= floor], return_counts=True)
+    table = DisclosedTable(
+        name="total", axes=(), deviation=deviation, margin=margin, floor=floor, cells=(floor,)
+    )
+    ends = [table.interval(int(value)) for value in shown]
+    covered = sum(int(n) for n, (low, high) in zip(times, ends, strict=True) if low <= truth <= high)
+    assert times.sum() > 1000
+    assert covered / times.sum() >= 0.95 - 3.3 * (0.95 * 0.05 / times.sum()) ** 0.5
