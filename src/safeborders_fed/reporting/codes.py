@@ -1,6 +1,6 @@
 """Codes of published files, and the words for them.
 
-Guarantees: a code has letters, digits and ``_ @ $ -`` only, as SDMX wants; two codes of one axis never become
+Guarantees: a code has letters, digits and ``_ @ $ -`` only, as SDMX wants, and none is a formula; two codes of one axis never become
 one; words come from the data contract, and a code without any stands for itself.
 """
 
@@ -66,7 +66,8 @@ def code_of(code: str) -> str:
     for pattern, form in ((_BETWEEN, r"Y\1-\2"), (_FROM, r"Y_GE\1"), (_QUARTER, r"\1-Q\2")):
         if pattern.fullmatch(code):
             return pattern.sub(form, code)
-    return _NOT_ALLOWED.sub("_", code)
+    allowed = _NOT_ALLOWED.sub("_", code)
+    return f"_{allowed}" if allowed.startswith(("-", "@")) else allowed
 
 
 def codes_of(axis: str, codes: Sequence[str]) -> dict[str, str]:

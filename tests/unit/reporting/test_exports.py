@@ -86,8 +86,14 @@ def test_no_text_is_a_formula() -> None:
         "a=1",
         3,
     ]
+    tables = _tables()
+    total, *rest = reversed(tables.tables)
+    axis = tables.tables[0].axes[1].model_copy(update={"name": "form", "codes": ("=1+1", "-2", "+3", "x")})
+    odd = total.model_copy(update={"name": "form", "axes": (axis,), "cells": (20, 25, None, 30)})
+    made = tables.model_copy(update={"tables": (odd, *(each for each in rest if each.name == "year"))})
+    assert "'=1+1" in {row["form"] for row in _rows(exports.labelled_csv(made))}
     for kind in (exports.sdmx_csv, exports.labelled_csv):
-        for row in _rows(kind(_tables())):
+        for row in _rows(kind(made)):
             assert not any(value.startswith(("=", "+", "-", "@", "\t")) for value in row.values())
 
 
