@@ -1,7 +1,7 @@
 """Codes of published files, and the words for them.
 
-Guarantees: a code has letters, digits and ``_ @ $ -`` only, as SDMX wants, and none is a formula; two codes of one axis never become
-one; words come from the data contract, and a code without any stands for itself.
+Guarantees: a code has letters, digits and ``_ @ $ -`` only, as SDMX wants, and none is a formula; two codes
+of one axis never become one; words come from the data contract, and a code without any stands for itself.
 """
 
 from __future__ import annotations

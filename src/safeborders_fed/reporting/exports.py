@@ -11,8 +11,8 @@ CONF_STATUS    ``F`` free; ``C`` confidential: suppressed, whichever rule did it
 
 Why a count is suppressed is not told apart (``C``, not ``D``): a reader would learn on which side of the
 threshold it lies. Text that a spreadsheet could take for a formula begins with an apostrophe in the CSV with
-labels, and an SDMX code with an underscore. The noisy measurements are not rounded and not suppressed; they are
-private by their noise like the rest, and are for analysts whom the publisher approves.
+labels, and an SDMX code with an underscore. The noisy measurements are not rounded and not suppressed; they
+are private by their noise like the rest, and are for analysts whom the publisher approves.
 """
 
 from __future__ import annotations
