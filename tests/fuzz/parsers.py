@@ -21,6 +21,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import model_samples
+import table_samples
 from enrolment_samples import Site
 from federation_of import NODES, ROOT, SMALL, history_of, study
 from safeborders_fed.analyses.base import Release
@@ -44,6 +45,8 @@ from safeborders_fed.study import (
     record,
     release_file,
     roster,
+    table_file,
+    table_statement,
 )
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.anchors import AnchorFile, KeptAnchor
@@ -205,6 +208,18 @@ def _statement() -> bytes:
     return model_statement.sign(content, key, "Olga").to_bytes()
 
 
+def _table_statement() -> bytes:
+    key = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+    content = table_statement.TableStatement(
+        action="release", name="trends", version=1, sha256="ab" * 32, reason="a test", day=NOW.date()
+    )
+    return table_statement.sign(content, key, "Olga").to_bytes()
+
+
+def _published_tables() -> bytes:
+    return table_samples.loaded(table_samples.release(table_samples.counts(1))).file.to_bytes()
+
+
 def _anchor_file() -> bytes:
     joined = decode(_messages()[1])
     if not isinstance(joined, Joined):
@@ -274,6 +289,8 @@ def targets() -> dict[str, Target]:
             model_file.read, (model_file.write(model.head, model.arrays),), mutation.model_file
         ),
         "model statement": Target(model_statement.parse, (_statement(),)),
+        "table statement": Target(table_statement.parse, (_table_statement(),)),
+        "published tables": Target(table_file.read, (_published_tables(),)),
         "release file": Target(release_file.from_bytes, (_release(),)),
         "mapping": Target(
             lambda data: parse_mapping(data.decode("utf-8", "replace"), "a test"),

@@ -14,6 +14,7 @@ import typer
 from safeborders_fed.cli import (
     audit_coordinator,
     coordinator_study,
+    coordinator_tables,
     doctor,
     enrolment_coordinator,
     needs,
@@ -24,7 +25,8 @@ from safeborders_fed.cli import (
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from safeborders_fed.coordinator.models import Listed, Signed
+    from safeborders_fed.coordinator.handing_out import Signed
+    from safeborders_fed.coordinator.models import Listed
     from safeborders_fed.study.model_file import Model
 
 app = typer.Typer(help="Run the coordinator.", no_args_is_help=True, rich_markup_mode=None)
@@ -35,6 +37,8 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(models_app, name="models")
 app.add_typer(release_app, name="release")
 app.add_typer(coordinator_study.app, name="study")
+app.add_typer(coordinator_tables.app, name="tables")
+release_app.command("tables")(coordinator_tables.release_tables)
 app.add_typer(audit_coordinator.app, name="audit")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
@@ -198,14 +202,18 @@ def release_model(
 
 @release_app.command("withdraw")
 def release_withdraw(
-    model: ModelName,
+    model: Annotated[str, typer.Argument(help="NAME-VERSION, or NAME for its latest version.")],
     home: Home,
     by: By,
     key_file: KeyFile,
-    reason: Annotated[str, typer.Option(help="Why nodes must stop using it.")],
+    reason: Annotated[str, typer.Option(help="Why nobody must use it any more.")],
+    tables: Annotated[bool, typer.Option("--tables", help="It is tables that are withdrawn.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Withdraw a model: one operator can. Nodes that get the statement score nothing with it any more."""
+    """Withdraw a model, or tables: one operator can. Whoever gets the statement is refused what it names."""
+    if tables:
+        coordinator_tables.withdraw_tables(model, home, by, key_file, reason, as_json=as_json)
+        return
     from safeborders_fed.coordinator.home import CoordinatorHome
     from safeborders_fed.coordinator.models import withdraw
     from safeborders_fed.study.key_files import load_key

@@ -24,10 +24,10 @@ import safeborders_fed
 from safeborders_fed.analyses.base import Release
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.contract import CONTRACT_VERSION
-from safeborders_fed.cases.snapshots import sync_directory, write_durably
-from safeborders_fed.coordinator import recording
+from safeborders_fed.coordinator import handing_out, recording
+from safeborders_fed.coordinator.handing_out import Signed
 from safeborders_fed.coordinator.home import CoordinatorHome
-from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
+from safeborders_fed.errors import PeerError, RefusedError, UsageError
 from safeborders_fed.study import canonical, model_file, model_statement
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.model_file import SUFFIX, Head, Model, ModelId
@@ -53,21 +53,6 @@ class Listed:
     status: Status
     signed: tuple[str, ...]
     withdrawal: str | None
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What a signature brought about.
-
-    Attributes:
-        signed: Names of those who have signed.
-        missing: How many further operators must sign.
-        files: What to hand out to nodes; empty as long as anybody is missing.
-    """
-
-    signed: tuple[str, ...]
-    missing: int
-    files: tuple[Path, ...]
 
 
 def store(
@@ -119,8 +104,8 @@ def store(
     )
     data = model_file.write(head, release.arrays)
     if card is not None:
-        _write(home.models / f"{head.id}{CARD_SUFFIX}", card)
-    _write(home.models / f"{head.id}{SUFFIX}", data)
+        handing_out.write(home.models / f"{head.id}{CARD_SUFFIX}", card)
+    handing_out.write(home.models / f"{head.id}{SUFFIX}", data)
     return model_file.read(data)
 
 
@@ -213,10 +198,8 @@ def release(
             statement = statement.model_copy(update={"reason": reason})
     signed = model_statement.sign(statement, key, by, before)
     _note(home, Operation.RELEASE, found.model, by, statement.reason)
-    _write(_path(home, found.model.head.id, "release"), signed.to_bytes())
-    enrolled = {operator.public for operator in home.operators}
-    counted = sum(entry.signer in enrolled for entry in signed.signatures)
-    missing = max(0, home.release_signatures - counted)
+    handing_out.write(_path(home, found.model.head.id, "release"), signed.to_bytes())
+    missing = handing_out.missing(home, signed)
     files = () if missing else _hand_out(home, found.model.head.id, "release")
     recording.log(home)
     return Signed(tuple(entry.by for entry in signed.signatures), missing, files)
@@ -243,7 +226,7 @@ def withdraw(
     statement = _new_statement(found.model, "withdrawal", today, reason)
     signed = model_statement.sign(statement, key, by)
     _note(home, Operation.WITHDRAW, found.model, by, reason)
-    _write(_path(home, found.model.head.id, "withdrawal"), signed.to_bytes())
+    handing_out.write(_path(home, found.model.head.id, "withdrawal"), signed.to_bytes())
     files = _hand_out(home, found.model.head.id, "withdrawal")
     recording.log(home)
     return Signed((by,), 0, files)
@@ -281,19 +264,14 @@ def _statement(home: CoordinatorHome, model: Model, action: Action) -> SignedSta
 
 
 def _new_statement(model: Model, action: Action, today: date, reason: str | None) -> Statement:
-    if not reason or not reason.strip() or len(reason) > model_statement.LONGEST_REASON:
-        raise UsageError(
-            "reason-missing",
-            f"the {action} of a model says why, to the people at the nodes",
-            f"give a reason of up to {model_statement.LONGEST_REASON:,} characters with --reason",
-        )
+    said = handing_out.require_reason(reason, f"{action} of a model", "the people at the nodes")
     return Statement(
         action=action,
         name=model.head.name,
         version=model.head.version,
         sha256=model.sha256,
         day=today,
-        reason=reason,
+        reason=said,
     )
 
 
@@ -323,21 +301,6 @@ def _hand_out(home: CoordinatorHome, model: ModelId, action: Action) -> tuple[Pa
     for name in (*names, f"{model}.{action}.json"):
         source = home.models / name
         if source.exists():
-            _write(home.released / name, source.read_bytes())
+            handing_out.write(home.released / name, source.read_bytes())
             copied.append(home.released / name)
     return tuple(copied)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file as a whole or not at all."""
-    try:
-        waiting = path.with_name(f"{path.name}.partial")
-        write_durably(waiting, content)
-        waiting.rename(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise ConfigurationError(
-            "coordinator-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "free space on the disk, or mend the rights of the coordinator's directory",
-        ) from error

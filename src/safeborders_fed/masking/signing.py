@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     STUDY_REFUSAL = "safeborders study refusal v1"
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
+    TABLES = "safeborders tables v1"
     ENROLMENT_REQUEST = "safeborders enrolment request v1"
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
     BACKUP = "safeborders backup v1"

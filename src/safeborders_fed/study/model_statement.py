@@ -1,7 +1,8 @@
 """Statements about a model file: that it is released, or that it is withdrawn, under operators' signatures.
 
 A statement is a small file of canonical JSON beside the model file, which it names by SHA-256. It carries one
-or several signatures, so that a release can need two people.
+or several signatures, so that a release can need two people. Statements about published tables
+(``table_statement``) are made and checked in the same way, and signed for a purpose of their own.
 
 Guarantees: every byte counts. A signature covers the whole statement and the name of the person who signs;
 ``parse`` accepts only bytes that ``SignedStatement.to_bytes`` would write, and ``check`` refuses a file in
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -31,6 +32,7 @@ LARGEST_STATEMENT: Final = 64 * 1024
 """Bytes of a statement at most."""
 LONGEST_REASON: Final = 2000
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+_Signed = TypeVar("_Signed", bound="SignedStatement")
 
 
 class Statement(BaseModel):
@@ -46,6 +48,8 @@ class Statement(BaseModel):
     """
 
     model_config = _STRICT
+    purpose: ClassVar[Purpose] = Purpose.MODEL
+    about: ClassVar[str] = "model"
 
     schema_version: Literal[1] = 1
     action: Action
@@ -59,6 +63,11 @@ class Statement(BaseModel):
     def id(self) -> ModelId:
         """The model that it is about."""
         return ModelId(self.name, self.version)
+
+    @property
+    def says(self) -> str:
+        """What is said of what, for messages."""
+        return f"the {self.action} of {self.about} {self.id}"
 
 
 class StatementSignature(BaseModel):
@@ -108,13 +117,13 @@ class SignedStatement(BaseModel):
         """
         for entry in self.signatures:
             payload = _payload(self.statement, entry.by)
-            signing.verify(entry.signer, Purpose.MODEL, payload, entry.signature)
+            signing.verify(entry.signer, self.statement.purpose, payload, entry.signature)
         found = len(set(operators) & {entry.signer for entry in self.signatures})
         if found < needed:
             signers = ", ".join(f"{entry.by} ({entry.signer[:12]}...)" for entry in self.signatures)
             raise PeerError(
                 "wrong-operator",
-                f"the {self.statement.action} of model {self.statement.id} is signed by {signers}, and "
+                f"{self.statement.says} is signed by {signers}, and "
                 f"{found} of these keys are pinned here where {needed} must be",
                 "ask the coordinator's operators, by a way of your own, which keys are theirs",
             )
@@ -139,17 +148,17 @@ def sign(
     if before is not None and before.statement != statement:
         raise RefusedError(
             "another-statement",
-            f"the {statement.action} of model {statement.id} that others have signed says something else",
+            f"{statement.says} that others have signed says something else",
             "sign what they signed, or begin again without their signatures",
         )
     public = signing.public_hex(key)
     if any(entry.signer == public for entry in others):
         raise RefusedError(
             "signed-already",
-            f"this key has signed the {statement.action} of model {statement.id} already",
+            f"this key has signed {statement.says} already",
             "let another person sign",
         )
-    signature = signing.sign(key, Purpose.MODEL, _payload(statement, by))
+    signature = signing.sign(key, statement.purpose, _payload(statement, by))
     own = StatementSignature(by=by, signer=public, signature=signature)
     return SignedStatement(statement=statement, signatures=(*others, own))
 
@@ -160,13 +169,29 @@ def parse(data: bytes) -> SignedStatement:
     Raises:
         PeerError: ``bad-statement``.
     """
+    return parse_as(data, SignedStatement)
+
+
+def parse_as(data: bytes, kind: type[_Signed]) -> _Signed:
+    """A statement of that kind. Raises as ``parse``."""
+    about = kind.model_fields["statement"].annotation
+    what = about.about if isinstance(about, type) and issubclass(about, Statement) else Statement.about
+    try:
+        return _parsed(data, kind)
+    except PeerError as error:
+        raise PeerError(
+            "bad-statement",
+            f"this is not a statement about a {what}: {error.cause}",
+            "ask the coordinator's operator for the file again",
+        ) from error
+
+
+def _parsed(data: bytes, kind: type[_Signed]) -> _Signed:
     try:
         if len(data) > LARGEST_STATEMENT:
             raise _malformed("it is too large")
         canonical.parse(data)
-        signed = SignedStatement.model_validate_json(data)
-    except PeerError as error:
-        raise _malformed(error.cause) from error
+        signed = kind.model_validate_json(data)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise _malformed(problems) from error
@@ -180,8 +205,4 @@ def _payload(statement: Statement, by: str) -> bytes:
 
 
 def _malformed(why: str) -> PeerError:
-    return PeerError(
-        "bad-statement",
-        f"this is not a statement about a model: {why}",
-        "ask the coordinator's operator for the file again",
-    )
+    return PeerError("bad-statement", why, "ask the coordinator's operator for the file again")
