@@ -16,7 +16,7 @@ import click
 import typer
 
 from safeborders_fed import __version__
-from safeborders_fed.cli import audit, coordinator, node, output
+from safeborders_fed.cli import audit, coordinator, node, output, report
 from safeborders_fed.cli.demo import demo
 from safeborders_fed.errors import SafeBordersError, UsageError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(node.app, name="node")
 app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(audit.app, name="audit")
+app.add_typer(report.app, name="report")
 app.command()(demo)
 
 

@@ -1,0 +1,18 @@
+"""The commands of ``safeborders report``: what analysts read of a release.
+
+Guarantees: each command parses, calls one function and prints; everything heavy is imported inside it.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from safeborders_fed.cli import report_warnings
+
+app = typer.Typer(help="Read and publish what a study released.", no_args_is_help=True, rich_markup_mode=None)
+report_warnings.register(app)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps each command under its name, also while there is only one."""
