@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from safeborders_fed.cli import output
+from safeborders_fed.cli import files, output
 
 if TYPE_CHECKING:
     from safeborders_fed.reporting.early_warning import SeriesWarning, Warnings
@@ -84,8 +84,8 @@ def _at_home(home: Path, study: str) -> tuple[Published, Manifest]:
     from safeborders_fed.study import release_file
 
     if (home / SETTINGS_FILE).exists():
-        files = StudyFiles(CoordinatorHome.load(home), study)
-        return release_file.from_bytes(_read(files.release)), files.published()
+        held = StudyFiles(CoordinatorHome.load(home), study)
+        return release_file.from_bytes(files.read(held.release)), held.published()
     kept = open_studies(NodeSettings.load(home))
     manifest = kept.manifest(study)
     return release_file.from_bytes(Record(kept.directory(study)).release()), manifest
@@ -96,21 +96,8 @@ def _of_files(document: Path, manifest: Path) -> tuple[Published, Manifest]:
     from safeborders_fed.study import canonical, publication, release_file
     from safeborders_fed.study import manifest as manifests
 
-    _, content = publication.unverified(_read(manifest))
-    return release_file.from_bytes(_read(document)), manifests.parse(canonical.serialise(content))
-
-
-def _read(path: Path) -> bytes:
-    from safeborders_fed.errors import UsageError
-
-    try:
-        return path.read_bytes()
-    except PermissionError:
-        raise
-    except OSError as error:
-        raise UsageError(
-            "no-release", f"{path} cannot be read: {error.strerror}", "name a study that has been released"
-        ) from error
+    _, content = publication.unverified(files.read(manifest))
+    return release_file.from_bytes(files.read(document)), manifests.parse(canonical.serialise(content))
 
 
 def _content(study: str, found: Warnings) -> dict[str, Any]:
@@ -129,6 +116,8 @@ def _content(study: str, found: Warnings) -> dict[str, Any]:
 def _text(study: str, found: Warnings) -> str:
     raised = len(found.raised)
     said = f"{raised} of {found.tested} series changed beyond noise and their past"
+    if not found.tested:
+        said = "nothing can be said"
     lines = [
         f"Study {study}, {found.period}: {said}.",
         f"At most {found.alpha:.1%} of reports without any change raise a warning.",

@@ -3,12 +3,12 @@
 A series is one cell of a table followed over its time axis: one corridor, form, means or state. It is
 tested for a rise and for a fall of the last one and of the last two periods (``surprise``). The chance
 that a report in which nothing changed raises any warning is at most the false-alarm rate ``alpha``: each
-of the ``m`` series tested gets ``alpha / m`` (Bonferroni), of which its windows get equal parts, and
-rises ``RISES`` of each. Bonferroni holds under any dependence, so tables that share cells, or errors that
-least squares correlated, do not break it; Simes or Benjamini and Hochberg would need more. Holm would add
-nothing until a first warning is raised, and Bonferroni's limits are those of the intervals shown: every
-interval holds at once with probability ``1 - alpha``, however the series shown were chosen, and where
-there is a warning it excludes no change.
+of the ``m`` series tested gets ``alpha / m`` (Bonferroni), of which its windows get parts by their
+length, and rises ``RISES`` of each. Bonferroni holds under any dependence, so tables that share cells, or
+errors that least squares correlated, do not break it; Simes or Benjamini and Hochberg would need more.
+Holm would add nothing until a first warning is raised, and Bonferroni's limits are those of the intervals
+shown: every interval holds at once with probability ``1 - alpha``, however the series shown were chosen,
+and where there is a warning it excludes no change.
 
 Guarantees: pure, without chance; the order of tables and cells changes nothing; a larger last value never
 lowers the evidence of a rise. What cannot be told is said: ``too short a past`` or ``not distinguishable
@@ -242,13 +242,15 @@ def _judged(group: Sequence[_Series], alpha: float, tested: int) -> list[SeriesW
     values = np.array([entry.counts for entry in group], dtype=np.float64)
     deviation = np.array([entry.deviation for entry in group], dtype=np.float64)
     windows = _windows(group[0])
-    share = 1 / (len(windows) * tested)
+    parts = [window / (sum(windows) * tested) for window in windows]
     results = [surprise(values, deviation, seasons=group[0].seasons, window=window) for window in windows]
-    rises = np.stack([result.rise() / (share * RISES) for result in results])
-    falls = np.stack([result.fall() / (share * (1 - RISES)) for result in results])
+    rises = np.stack([result.rise() / (part * RISES) for result, part in zip(results, parts, strict=True)])
+    falls = np.stack(
+        [result.fall() / (part * (1 - RISES)) for result, part in zip(results, parts, strict=True)]
+    )
     best = np.minimum(rises, falls).argmin(axis=0)
     chosen = list(zip(group, best.tolist(), rises.min(axis=0), falls.min(axis=0), strict=True))
-    intervals = [_interval(result, alpha * share) for result in results]
+    intervals = [_interval(result, alpha * part) for result, part in zip(results, parts, strict=True)]
     found = []
     for at, (entry, window, rise, fall) in enumerate(chosen):
         low, high = intervals[window]

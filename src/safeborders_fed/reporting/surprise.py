@@ -36,6 +36,8 @@ LEAST_YEARS: Final = 2
 """Years before the window, less one period, without which nothing is said of a series with seasons."""
 MOST_BORROWED: Final = 20.0
 """Degrees of freedom that the other series lend at most, however alike they look."""
+MOST_FREEDOM: Final = 24.0
+"""Degrees of freedom at most: counts in bursts have longer tails than normal errors, on any scale."""
 FEWEST_LENDERS: Final = 20
 """Series with a past below which none lends to another."""
 TREND_SPREAD: Final = 0.05
@@ -199,11 +201,11 @@ def _moderated(
     scale = 4 * (level + offset)
     floor = (deviation**2 + level) / scale
     if len(found) < FEWEST_LENDERS:
-        return np.maximum(found, floor), float(own)
+        return np.maximum(found, floor), min(float(own), MOST_FREEDOM)
     curve = _curve(found, level, deviation, scale)
     lent, factor = _lent(found / curve, own)
     drawn = (lent * factor * curve + own * found) / (lent + own)
-    return np.maximum(drawn, floor), own + lent
+    return np.maximum(drawn, floor), min(own + lent, MOST_FREEDOM)
 
 
 def _curve(found: Floats, level: Floats, deviation: Floats, scale: Floats) -> Floats:
