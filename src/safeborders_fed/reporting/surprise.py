@@ -202,19 +202,24 @@ def _moderated(
     floor = (deviation**2 + level) / scale
     if len(found) < FEWEST_LENDERS:
         return np.maximum(found, floor), min(float(own), MOST_FREEDOM)
-    curve = _curve(found, level, deviation, scale)
-    lent, factor = _lent(found / curve, own)
+    # At zero counts are cut off: series within the noise look too quiet, and so unlike the others.
+    whole = level >= np.minimum(deviation, np.sort(level)[-FEWEST_LENDERS])
+    curve = _curve(found, level, deviation, scale, whole)
+    lent, factor = _lent((found / curve)[whole], own)
     drawn = (lent * factor * curve + own * found) / (lent + own)
     return np.maximum(drawn, floor), min(own + lent, MOST_FREEDOM)
 
 
-def _curve(found: Floats, level: Floats, deviation: Floats, scale: Floats) -> Floats:
+def _curve(
+    found: Floats, level: Floats, deviation: Floats, scale: Floats, whole: NDArray[np.bool_]
+) -> Floats:
     """The variances as noise, counts and unrest explain them: weighted, non-negative least squares."""
     known = deviation**2 / scale
     parts = np.stack([level / scale, level**2 / scale], axis=1)
     curve = np.maximum(known + parts[:, 0], _TINY)
     for _ in range(_ROUNDS):
-        solved, _ = nnls(parts / curve[:, None], (found - known) / curve)
+        weighted = (parts / curve[:, None])[whole], ((found - known) / curve)[whole]
+        solved, _ = nnls(*weighted)
         curve = np.maximum(known + parts @ solved, _TINY)
     return np.asarray(curve)
 

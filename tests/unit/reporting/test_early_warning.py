@@ -187,3 +187,11 @@ def test_the_order_of_series_and_tables_changes_nothing(seed: int, order: list[i
 
 def test_two_years_less_a_quarter_are_the_least() -> None:
     assert [least_past(seasons) for seasons in (1, 4, 12)] == [6, 7, 23]
+
+
+def test_a_corridor_out_of_nothing_is_found_among_corridors_that_are_nearly_empty() -> None:
+    draw = np.random.default_rng(8)
+    values = np.maximum(draw.poisson(1.0, (200, 12)) + np.rint(draw.normal(0, SIGMA, (200, 12))), 0.0)
+    values[0, -2:] = 40, 60
+    raised = warnings_of([table(values)]).raised
+    assert [one.name for one in raised] == ["corridor corridor 000"]
