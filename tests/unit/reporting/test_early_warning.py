@@ -111,6 +111,13 @@ def test_series_of_all_tables_share_the_false_alarm_rate() -> None:
     assert warnings_of([table(values), table(values, axis="means")], only=["period x corridor"]) == one
 
 
+@pytest.mark.parametrize("axis", ["quarter", "period"])
+def test_quarters_have_seasons_whatever_their_axis_is_called(axis: str) -> None:
+    known = table(world())
+    named = NoisyTable(known.name, (Axis(axis, known.axes[0].codes), known.axes[1]), known.counts, SIGMA)
+    assert warnings_of([named]) == warnings_of([known])
+
+
 def test_tables_without_time_are_passed_over() -> None:
     flat = NoisyTable("form", (Axis("form", ("a", "b")),), np.ones(2), 1.0)
     alone = NoisyTable("period", (Axis("period", quarters(9)),), np.ones(9), 1.0)
