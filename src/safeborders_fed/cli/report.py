@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import typer
 
-from safeborders_fed.cli import report_tables
+from safeborders_fed.cli import report_tables, report_warnings
 
 app = typer.Typer(help="Read and publish what a study released.", no_args_is_help=True, rich_markup_mode=None)
 report_tables.register(app)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps each command under its name, also while there is only one."""
+report_warnings.register(app)
