@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pysdmx.io.csv.sdmx20 import reader
 
 from safeborders_fed.errors import DefectError
 from safeborders_fed.reporting import codes, exports
@@ -161,8 +162,7 @@ def test_a_column_means_one_thing_in_a_release() -> None:
 
 
 def test_an_independent_reader_reads_the_sdmx() -> None:
-    """``pysdmx`` where it is installed: its own reader, not ours."""
-    reader = pytest.importorskip("pysdmx.io.csv.sdmx20.reader")
+    """``pysdmx``: its own reader, not ours."""
     tables = loaded(release(counts(3)), Rules()).tables
     (data,) = reader.read(exports.sdmx_csv(tables).decode("utf-8"))
     assert list(data.data.columns) == COLUMNS.split(",")[3:]
