@@ -10,7 +10,9 @@ import pytest
 
 from federation_of import ROOT
 from safeborders_fed.cli.main import run
+from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, DataError, UsageError
+from safeborders_fed.reporting import reading
 from safeborders_fed.study import canonical, model_file
 
 
@@ -104,6 +106,13 @@ def test_the_model_is_released_by_two_operators_and_its_card_is_that_of_its_file
     assert model_file.fingerprint(model.arrays) in card.decode()
     statement = json.loads((released / f"{model.head.id}.release.json").read_text(encoding="utf-8"))
     assert len({signature["by"] for signature in statement["signatures"]}) == 2
+
+
+def test_tables_are_released_by_two_operators_and_read_as_such(out: Path) -> None:
+    released = reading.read(out / "coordinator" / "released" / "demo-trends-1.tables.json")
+    keys = [operator.public for operator in CoordinatorHome.load(out / "coordinator").operators]
+    assert any("signed" in line for line in reading.verify(released, keys, 2, None))
+    assert "demo-trends-1" in released.citation
 
 
 def test_typologies_stand_beside_the_planted_ones(out: Path, summary: dict) -> None:

@@ -118,7 +118,7 @@ def _text(summary: dict[str, Any], out: Path) -> str:
         f"Took {summary['seconds']['total']:.1f} s, at most {summary['peak_memory_mib']:.0f} MiB\n"
         f"Report: {out / 'report.html'} · figures: {out / 'summary.json'}\n"
         f"Model card: {out / 'model-card.html'}\n"
-        f"Model, released by two operators: {out / 'coordinator' / 'released'}"
+        f"Model and tables, each released by two operators: {out / 'coordinator' / 'released'}"
     )
 
 

@@ -7,6 +7,7 @@ made up, and their keys are in a directory of the demonstration.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,14 +79,20 @@ def card_facts(result: Result, created: datetime) -> ModelCardFacts:
     )
 
 
-def release_model(result: Result, card: dict[str, Any], today: datetime) -> Model:
-    """Sets up a coordinator, keeps the model as a candidate, and has two operators release it."""
-    home_path, keys = result.options.out / "coordinator", result.options.out / "operator-keys"
+def found_coordinator(out: Path) -> tuple[CoordinatorHome, list[Path]]:
+    """A coordinator with two operators, and their key files in the order of their enrolment."""
+    home_path, keys = out / "coordinator", out / "operator-keys"
     keys.mkdir()
     paths = [keys / f"{place}.key" for place in ("first", "second")]
     home = create_home(home_path, operator=_OPERATORS[0], key_file=paths[0])
     add_operator(home, _OPERATORS[1], paths[1])
-    home = CoordinatorHome.load(home_path)
+    return CoordinatorHome.load(home_path), paths
+
+
+def release_model(
+    result: Result, home: CoordinatorHome, paths: Sequence[Path], card: dict[str, Any], today: datetime
+) -> Model:
+    """Keeps the model as a candidate, and has two operators release it."""
     data = card_bytes(card)
     training = result.training
     model = models.store(

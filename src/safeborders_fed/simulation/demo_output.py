@@ -19,7 +19,7 @@ from safeborders_fed.reporting import from_release
 from safeborders_fed.reporting import model as page
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.typologies import Typologies
-from safeborders_fed.simulation import demo_models
+from safeborders_fed.simulation import demo_models, demo_tables
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
 
 _YEAR, _FORM, _AGE = 0, 1, 2
@@ -47,7 +47,9 @@ def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> 
     card = cards.card(facts)
     (out / "model-card.json").write_bytes(demo_models.card_bytes(card))
     (out / "model-card.html").write_text(cards.render_card(card), encoding="utf-8")
-    demo_models.release_model(result, card, began)
+    home, keys = demo_models.found_coordinator(out)
+    demo_models.release_model(result, home, keys, card, began)
+    demo_tables.release_tables(home, result.tables, keys, began.date())
     write_report(report(result, began, facts), out / "report.html")
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()
     (out / "summary.json").write_text(_json(summary(result)), encoding="utf-8")
