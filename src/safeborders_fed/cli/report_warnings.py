@@ -120,7 +120,8 @@ def _text(study: str, found: Warnings) -> str:
         said = "nothing can be said"
     lines = [
         f"Study {study}, {found.period}: {said}.",
-        f"At most {found.alpha:.1%} of reports without any change raise a warning.",
+        f"At most {found.alpha:.1%} of reports without any change raise a warning, if counts vary as",
+        "docs/early-warning.md assumes; up to twice as many where they do not.",
     ]
     if found.short:
         lines.append(f"{found.short} series have too short a past for anything to be said.")
