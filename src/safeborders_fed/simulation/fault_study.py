@@ -126,7 +126,14 @@ class Counting(Analysis[CountingParameters, NDArray[np.int64], tuple[NDArray[np.
 def table() -> pa.Table:
     """Two victims, the same at every node."""
     days = np.array(["2024-01-01", "2024-02-01"], "datetime64[D]")
-    return pa.table({"victim": ["v1", "v2"], "case": ["c1", "c2"], "registration_date": pa.array(days)})
+    return pa.table(
+        {
+            "victim": ["v1", "v2"],
+            "case": ["c1", "c2"],
+            "registration_date": pa.array(days),
+            "registration_precision": pa.array(["day", "day"]).dictionary_encode(),
+        }
+    )
 
 
 class _Cases(CaseStore):
