@@ -24,7 +24,7 @@ _LETTER: Final = 6.4
 """Width of a letter at most, on average."""
 _LINE: Final = 14
 _LETTERS: Final = 12
-_WIDEST: Final = 34
+_WIDEST: Final = 44
 _HATCHED: Final = -1
 _KEY: Final = 46
 _KEY_HEIGHT: Final = 52

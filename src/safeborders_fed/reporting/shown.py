@@ -79,7 +79,8 @@ class Difference:
     @property
     def text(self) -> str:
         """Signed difference and margin."""
-        return f"{signed(self.value)}{PLUS_MINUS}{self.margin:,}"
+        moved = signed(self.value) if self.value else "0"
+        return f"{moved}{PLUS_MINUS}{self.margin:,}"
 
 
 def difference(later: Shown | None, earlier: Shown | None) -> Difference | None:

@@ -15,7 +15,7 @@ def method(tables: Tables) -> Section:
     """Mechanism, cost, noise of each table, and what intervals cover."""
     rules = tables.rules
     facts = (
-        ("Mechanism", f"{tables.mechanism} noise, added to sums before anybody sees them"),
+        ("Mechanism", f"{tables.mechanism.replace('-', ' ')} noise, added before anybody sees a sum"),
         (
             "Privacy cost",
             (
@@ -106,7 +106,7 @@ def symbols() -> Section:
         ("c", "Suppressed. Not zero, and not known to be small."),
         ("†", "Cannot be told from zero: the interval includes zero."),
         ("Hollow point", "In a chart: a count that cannot be told from zero."),
-        ("Grey field, grey c", "In a chart: a suppressed count."),
+        ("Hatched field, grey c", "In a chart: a suppressed count."),
         ("Thin line", "In a chart: the 95% interval."),
     )
     return Section("symbols", "Symbols", facts=facts)
@@ -124,8 +124,8 @@ def downloads(releases: Sequence[Released]) -> Section:
         rows.append((name, kind, sha256))
     said = (
         (
-            "The publisher hands out the tables and the statement of their release; `safeborders report "
-            "verify` checks both, and `safeborders report export` makes the other files."
+            "The publisher hands out the tables and the statement of their release; safeborders report "
+            "verify checks both, and safeborders report export makes the other files."
         ),
     )
     block = Block(
@@ -135,8 +135,11 @@ def downloads(releases: Sequence[Released]) -> Section:
     said_of = last.statement.statement
     facts = [
         ("Cite", last.citation),
-        ("Released", f"{said_of.day.isoformat()}, signed by {signers}: {said_of.reason}"),
+        ("Released", f"{said_of.day.isoformat()}, signed as {signers}: {said_of.reason}"),
     ]
+    facts.append(
+        ("Whose keys these are", "said by safeborders report verify, with keys known by a way of one's own")
+    )
     facts += [("Compared with", each.citation) for each in releases[:-1]]
     return Section(
         "files",

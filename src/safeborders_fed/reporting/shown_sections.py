@@ -8,6 +8,7 @@ Needs the extra ``[report]``; ``building`` says so when it is missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from safeborders_fed.reporting.drawing import Chart
@@ -48,7 +49,6 @@ def trend(book: Book) -> Section:
         drawn = tuple(
             _panel(book, forms, "form", code, at) for at, code in enumerate(order[:PANELS], start=1)
         )
-        gone = [words("form", code) for code in forms.axis("form") if code not in order]
         said = [
             (
                 f"The {len(drawn)} largest forms with published counts, largest first. Each panel has "
@@ -56,8 +56,7 @@ def trend(book: Book) -> Section:
                 "A grey c is a suppressed count: the line breaks there."
             )
         ]
-        if gone:
-            said.append(f"All counts are suppressed of: {', '.join(gone)}.")
+        said += _all_gone(forms, "form", order)
         block = _periods_block(book, forms, "form", whole)
         parts.append(Part("By form of exploitation", tuple(said), drawn, panels=True, block=block))
     return Section("trend", "Trend by form of exploitation", tuple(parts))
@@ -83,6 +82,11 @@ def _panel(book: Book, view: View, axis: str, code: str, at: int) -> Drawing:
 def _any(view: View, axis: str, code: str) -> bool:
     at = [each.name for each in view.table.axes].index(axis)
     return any(count is not None for chosen, count in view.counts.items() if chosen[at] == code)
+
+
+def _all_gone(view: View, axis: str, shown: Sequence[str]) -> tuple[str, ...]:
+    gone = [words(axis, code) for code in view.axis(axis) if code not in shown]
+    return (f"All counts by period are suppressed of: {', '.join(gone)}.",) if gone else ()
 
 
 def _periods_block(book: Book, view: View, axis: str, whole: View | None) -> Block:
@@ -182,12 +186,12 @@ def groups(book: Book) -> Section:
     if view is None:
         return Section("groups", title, (_bars(book, "group", what),))
     said = "Citizenship seen from the state that registered the victim: its own, of another member, or none."
-    drawn = tuple(
-        _panel(book, view, "group", code, at) for at, code in enumerate(view.axis("group"), start=1)
-    )
+    order = [code for code in view.axis("group") if _any(view, "group", code)]
+    drawn = tuple(_panel(book, view, "group", code, at) for at, code in enumerate(order, start=1))
+    about = (said, *_all_gone(view, "group", order))
     block = _periods_block(book, view, "group", book.view(book.period))
     return Section(
-        "groups", title, (Part("", (said,), drawn, panels=True, block=block), *_if_there(book, "group", what))
+        "groups", title, (Part("", about, drawn, panels=True, block=block), *_if_there(book, "group", what))
     )
 
 
@@ -214,7 +218,7 @@ def coverage(book: Book) -> Section:
     """What each state reported, and what is missing."""
     parts = []
     if book.view(book.period, "state") is not None:
-        said = "A grey field may be few victims, late registration, or a state that sent nothing."
+        said = "A hatched field may be few victims, late registration, or a state that sent nothing."
         made = _grid(book, "state", book.period, f"state and {book.period}", heading="Coverage")
         parts.append(Part(made.heading, (said, *made.paragraphs), made.charts, block=made.block))
     else:
