@@ -75,7 +75,7 @@ def _all_forms(book: Book, view: View) -> Part:
 def _panel(book: Book, view: View, axis: str, code: str, at: int) -> Drawing:
     counts = [(period, view.of(**{book.period: period, axis: code})) for period in book.periods(view)]
     label = words(axis, code)
-    title = f"Victims by {book.period}: {label}"
+    title = f"Victims by {book.period} and {AXES[axis].lower()}: {label}"
     return Drawing(label, series_chart(counts, name=f"{axis}{at}", title=title, width=235, height=110))
 
 
