@@ -7,13 +7,15 @@ to protect another one. Sentences are plain text: the page escapes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from safeborders_fed.cases.contract import UNKNOWN
 from safeborders_fed.reporting.comparing import Change, compare
 from safeborders_fed.reporting.figures import cost_text, one_in
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import (
+    OTHER,
     SUPPRESSED,
     Book,
     Shown,
@@ -28,6 +30,7 @@ from safeborders_fed.reporting.shown_parts import AXES, Block, Part, Section, no
 NAMED: Final = 3
 LISTED: Final = 40
 _ALL: Final = "All victims"
+_NO_FORM: Final = frozenset({UNKNOWN, OTHER, "SeveralForms"})
 
 
 def findings(book: Book, releases: Sequence[Released]) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ def findings(book: Book, releases: Sequence[Released]) -> tuple[str, ...]:
             "their margins."
         )
     found.append(
-        f"Of {cells:,} counts {gone:,} are suppressed (c): they are not known here, and are not zero."
+        f"Of {cells:,} counts {gone:,} are suppressed (c): not known here, and not to be read as zero."
     )
     found.append(
         f"The study cost each victim at most epsilon = {cost_text(tables.epsilon)} of privacy (at delta = "
@@ -68,26 +71,37 @@ def _total(book: Book) -> Iterator[str]:
 
 
 def _largest(book: Book) -> Iterator[str]:
+    """The largest form, if one is; what is no single form, or not known, does not compete."""
     view = book.view("form")
-    known = [] if view is None else [code for code in view.largest("form") if view.of(form=code) is not None]
-    if view is None or not known:
+    if view is None:
         return
-    counts = {code: _known(view, code) for code in known}
-    first = counts[known[0]]
-    rivals = [
-        code for code in known[1:] if first.value - counts[code].value <= first.margin + counts[code].margin
-    ]
-    gone = len(view.counts) - len(known)
-    of = f" of the {len(known)} whose counts are published ({gone} are suppressed)" if gone else ""
-    if not rivals:
-        yield f"The largest form of exploitation{of} is {words('form', known[0])}: {first.text} victims."
-        return
-    near = ", ".join(f"{words('form', code)} ({counts[code].text})" for code in (known[0], *rivals[:NAMED]))
-    yield f"Which form of exploitation is the largest{of} cannot be told from noise: {near}."
+    forms = [code for code in view.axis("form") if code not in _NO_FORM]
+    known = _published((words("form", code), view.of(form=code)) for code in forms)
+    if known:
+        gone = len(forms) - len(known)
+        of = f" of the {len(known)} whose counts are published ({gone} are suppressed)" if gone else ""
+        (label, first), *_ = known
+        rivals = _rivals(known)
+        if rivals:
+            near = ", ".join(f"{name} ({count.text})" for name, count in (known[0], *rivals[:NAMED]))
+            yield f"Which form of exploitation is the largest{of} cannot be told from noise: {near}."
+        else:
+            yield f"The largest form of exploitation{of} is {label}: {first.text} victims."
+    unknown = view.of(form=UNKNOWN) if UNKNOWN in view.axis("form") else None
+    if unknown is not None:
+        yield f"The form of exploitation of {unknown.text} victims is not known."
 
 
-def _known(view: View, code: str) -> Shown:
-    return next(count for chosen, count in view.counts.items() if chosen == (code,) and count is not None)
+def _published(counts: Iterable[tuple[str, Shown | None]]) -> list[tuple[str, Shown]]:
+    """Those that are published, largest first."""
+    known = [(label, count) for label, count in counts if count is not None]
+    return sorted(known, key=lambda pair: -pair[1].value)
+
+
+def _rivals(known: Sequence[tuple[str, Shown]]) -> list[tuple[str, Shown]]:
+    """Those that cannot be told from the first."""
+    (_, first), *others = known
+    return [pair for pair in others if first.value - pair[1].value <= first.margin + pair[1].margin]
 
 
 def _latest(book: Book) -> Iterator[str]:
@@ -146,16 +160,21 @@ def _forms_changed(book: Book) -> Iterator[str]:
 
 def _corridor(book: Book) -> Iterator[str]:
     view = book.view("citizenship", "exploitation")
-    found = [] if view is None else [(count, at) for at, count in view.counts.items() if count is not None]
-    if view is None or not found:
+    if view is None:
         return
-    count, chosen = max(found, key=lambda pair: pair[0].value)
-    at = dict(zip((axis.name for axis in view.table.axes), chosen, strict=True))
-    names = (words("citizenship", at["citizenship"]), words("exploitation", at["exploitation"]))
-    yield (
-        f"The largest published count of a corridor: citizens of {names[0]} exploited in {names[1]}, "
-        f"{count.text}."
-    )
+    names = [axis.name for axis in view.table.axes]
+    counts = []
+    for chosen, count in view.counts.items():
+        at = dict(zip(names, chosen, strict=True))
+        if UNKNOWN not in chosen:
+            label = f"from {words('citizenship', at['citizenship'])} to "
+            counts.append((label + words("exploitation", at["exploitation"]), count))
+    known = _published(counts)
+    if known:
+        rivals = len(_rivals(known))
+        said = f"; {rivals} more cannot be told from it" if rivals else ""
+        (label, first), *_ = known
+        yield f"The corridor with the largest published count leads {label}: {first.text} victims{said}."
 
 
 def changes(book: Book) -> Section:
@@ -231,6 +250,6 @@ def against_earlier(releases: Sequence[Released]) -> Section:
 
 
 def _changed(change: Change) -> tuple[str, ...]:
-    named = ", ".join(words(axis, code) for axis, code in change.codes.items()) or _ALL
+    named = ", ".join(f"{AXES.get(axis, axis)}: {words(axis, code)}" for axis, code in change.codes.items())
     moved = difference(Shown(change.after, change.margin, 0), Shown(change.before, 0, 0))
-    return named, f"{change.before:,}", f"{change.after:,}", "" if moved is None else moved.text
+    return named or _ALL, f"{change.before:,}", f"{change.after:,}", "" if moved is None else moved.text

@@ -46,7 +46,8 @@ def method(tables: Tables) -> Section:
             "What intervals cover",
             (
                 "The noise and the rounding: of the counts that are published, at least 95% of the "
-                "intervals hold what the files hold. A lower end below the floor of the table is zero."
+                "intervals hold what the files hold (proved for suppression by the floor, simulated for "
+                "further suppression). A lower end below the floor of the table is zero."
             ),
         ),
         (
@@ -103,7 +104,7 @@ def symbols() -> Section:
     """What stands for what."""
     facts = (
         ("±", "Half of a 95% interval: noise and rounding."),
-        ("c", "Suppressed. Not zero, and not known to be small."),
+        ("c", "Suppressed: not known here. Not to be read as zero, nor as small."),
         ("†", "Cannot be told from zero: the interval includes zero."),
         ("Hollow point", "In a chart: a count that cannot be told from zero."),
         ("Hatched field, grey c", "In a chart: a suppressed count."),

@@ -175,11 +175,19 @@ def test_the_period_before_and_the_same_of_the_year_before() -> None:
     ],
 )
 def test_the_largest_form_is_named_beyond_both_margins_only(values: tuple[float, ...], expected: str) -> None:
-    form = Axis("form", ("ForcedLabour", "SexualExploitation", "OrganRemoval", "Other")[: len(values)])
+    form = Axis("form", ("ForcedLabour", "SexualExploitation", "OrganRemoval", "Servitude")[: len(values)])
     said = sentences(
         of(NoisyTable("form", (form,), np.array(values), 4.0), timed([150, 150], ("2024", "2025"), 4.0))
     )
     assert expected in said
+
+
+def test_what_is_not_known_is_never_the_largest_form() -> None:
+    form = Axis("form", ("ForcedLabour", "SexualExploitation", "Unknown"))
+    table = NoisyTable("form", (form,), np.array([200.0, 100.0, 500.0]), 2.0)
+    said = sentences(of(table, timed([400, 400], ("2024", "2025")))).replace("\u00a0", " ")
+    assert "The largest form of exploitation is Forced labour: 200 ± 7 victims." in said
+    assert "The form of exploitation of 500 ± 7 victims is not known." in said
 
 
 def test_the_default_release_says_what_was_not_asked_for() -> None:
