@@ -133,7 +133,7 @@ class Book:
         _require_few(tables)
         self.tables = tables
         self._by_axes = {frozenset(axis.name for axis in table.axes): table for table in tables.tables}
-        names = {axis.name for table in tables.tables for axis in table.axes}
+        names = {axis.name for table in tables.tables for axis in table.axes if axis.codes != (OTHER,)}
         found = [name for name in PERIODS if name in names]
         if not found:
             raise RefusedError(

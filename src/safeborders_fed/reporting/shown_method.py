@@ -77,7 +77,9 @@ def method(tables: Tables) -> Section:
             "Where many counts are compared, about one interval in twenty misses the truth.",
         ),
     )
-    return Section("method", "Method and privacy", (Part(block=_noise(tables), folded=False),), facts, points)
+    said = "The page shows a choice of these tables; the files of the release hold every count of each."
+    noise = Part(paragraphs=(said,), block=_noise(tables), folded=False)
+    return Section("method", "Method and privacy", (noise,), facts, points)
 
 
 def _noise(tables: Tables) -> Block:

@@ -30,6 +30,11 @@ from safeborders_fed.reporting.shown_parts import (
 )
 
 PANELS: Final = 6
+_PANELS: Final = (
+    "The {} largest forms with published counts, largest first. Each panel has its own vertical scale, from "
+    "zero: compare shapes between panels, and sizes by the numbers. A grey c is a suppressed count: the line "
+    "breaks there."
+)
 ROWS: Final = 15
 COLUMNS: Final = 10
 STATES: Final = 64
@@ -49,13 +54,7 @@ def trend(book: Book) -> Section:
         drawn = tuple(
             _panel(book, forms, "form", code, at) for at, code in enumerate(order[:PANELS], start=1)
         )
-        said = [
-            (
-                f"The {len(drawn)} largest forms with published counts, largest first. Each panel has "
-                "its own vertical scale, from zero: compare shapes between panels, and sizes by the numbers. "
-                "A grey c is a suppressed count: the line breaks there."
-            )
-        ]
+        said = [_PANELS.format(len(drawn))] if drawn else []
         said += _all_gone(forms, "form", order)
         block = _periods_block(book, forms, "form", whole)
         parts.append(Part("By form of exploitation", tuple(said), drawn, panels=True, block=block))
@@ -66,6 +65,8 @@ def _all_forms(book: Book, view: View) -> Part:
     periods = book.periods(view)
     counts = [(period, view.of(**{book.period: period})) for period in periods]
     title = f"Victims by {book.period}: all forms of exploitation"
+    if not view.published:
+        return Part("All victims", (f"All counts by {book.period} are suppressed.",))
     chart = series_chart(counts, name="all", title=title, width=640, height=200)
     order = (*periods, *(code for code in view.axis(book.period) if code not in periods))
     block = bars_block("all-table", f"Victims by {book.period}", view, book.period, order)
@@ -239,6 +240,8 @@ def _bars(book: Book, axis: str, what: str) -> Part:
     view = book.view(axis)
     if view is None:
         return not_asked(what)
+    if not view.published:
+        return Part(paragraphs=(f"All counts by {AXES[axis].lower()} are suppressed.",))
     order = view.axis(axis) if axis in _AS_THEY_ARE else view.largest(axis)
     caption = f"Victims by {AXES[axis].lower()}, all periods together"
     counts = [(words(axis, code), view.of(**{axis: code})) for code in order]

@@ -254,6 +254,9 @@ def test_tables_without_periods_or_with_too_many_codes_are_refused() -> None:
     with pytest.raises(RefusedError) as caught:
         build([of(NoisyTable("form", (form,), np.full(4, 100.0), 2.0))])
     assert caught.value.code == "no-periods"
+    with pytest.raises(RefusedError) as caught:
+        build([of(timed([100], ("Other",)))])
+    assert caught.value.code == "no-periods"
     many = Axis("citizenship", tuple(f"C{at}" for at in range(10_000)))
     with pytest.raises(RefusedError) as caught:
         build([of(NoisyTable("citizenship", (many,), np.full(10_000, 100.0), 2.0), timed([9e5], ("2024",)))])
@@ -283,6 +286,9 @@ def test_all_counts_suppressed_still_make_a_page() -> None:
     zero = np.zeros((2, len(FORMS), len(AGES)))
     page = build([released(loaded(release(zero)))])
     assert "is suppressed" in page
+    assert "All counts by year are suppressed." in page
+    assert "All counts by period are suppressed of: " in page
+    assert page.count("<svg") == page.count("-hatch)") // 2 == 1
     assert axis[0].codes[0] in page
 
 
