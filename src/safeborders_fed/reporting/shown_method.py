@@ -3,12 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from safeborders_fed.reporting.figures import cost_text, one_in
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import view_of
 from safeborders_fed.reporting.shown_parts import Block, Part, Section
 from safeborders_fed.study.table_file import Tables
+
+_POINTS: Final = (
+    (
+        "What the guarantee is",
+        (
+            "The noise alone. Rounding and suppression keep readers from reading much into small "
+            "numbers, and follow legal custom; they are not the privacy guarantee."
+        ),
+    ),
+    (
+        "What intervals cover",
+        (
+            "The noise and the rounding: of the counts that are published, at least 95% of the "
+            "intervals hold what the files hold (proved for suppression by the floor, simulated for "
+            "further suppression). A lower end below the floor of the table is zero."
+        ),
+    ),
+    (
+        "What no interval covers",
+        (
+            "Victims nobody recorded, a victim recorded in two states, errors and changed rules of "
+            "recording, late entries for the latest period. Fitting tables to each other makes "
+            "intervals near zero approximate."
+        ),
+    ),
+    (
+        "Counted once",
+        (
+            "A victim is counted once in each table: in the period of the latest registration, and "
+            "under Several where a victim has more than one form, means or way of recruitment."
+        ),
+    ),
+    (
+        "Sums",
+        (
+            "Rounded counts need not add up. Further counts are suppressed so that none follows from "
+            "a published sum; a suppressed count need not be small."
+        ),
+    ),
+    (
+        "Many comparisons",
+        "Where many counts are compared, about one interval in twenty misses the truth.",
+    ),
+)
 
 
 def method(tables: Tables) -> Section:
@@ -34,52 +79,9 @@ def method(tables: Tables) -> Section:
         ("Study's release (SHA-256)", tables.release_hash),
         ("Made", f"{tables.created.isoformat()}, by SafeBorders Federated {tables.software_version}"),
     )
-    points = (
-        (
-            "What the guarantee is",
-            (
-                "The noise alone. Rounding and suppression keep readers from reading much into small "
-                "numbers, and follow legal custom; they are not the privacy guarantee."
-            ),
-        ),
-        (
-            "What intervals cover",
-            (
-                "The noise and the rounding: of the counts that are published, at least 95% of the "
-                "intervals hold what the files hold (proved for suppression by the floor, simulated for "
-                "further suppression). A lower end below the floor of the table is zero."
-            ),
-        ),
-        (
-            "What no interval covers",
-            (
-                "Victims nobody recorded, a victim recorded in two states, errors and changed rules of "
-                "recording, late entries for the latest period. Fitting tables to each other makes "
-                "intervals near zero approximate."
-            ),
-        ),
-        (
-            "Counted once",
-            (
-                "A victim is counted once in each table: in the period of the latest registration, and "
-                "under Several where a victim has more than one form, means or way of recruitment."
-            ),
-        ),
-        (
-            "Sums",
-            (
-                "Rounded counts need not add up. Further counts are suppressed so that none follows from "
-                "a published sum; a suppressed count need not be small."
-            ),
-        ),
-        (
-            "Many comparisons",
-            "Where many counts are compared, about one interval in twenty misses the truth.",
-        ),
-    )
     said = "The page shows a choice of these tables; the files of the release hold every count of each."
     noise = Part(paragraphs=(said,), block=_noise(tables), folded=False)
-    return Section("method", "Method and privacy", (noise,), facts, points)
+    return Section("method", "Method and privacy", (noise,), facts, _POINTS)
 
 
 def _noise(tables: Tables) -> Block:

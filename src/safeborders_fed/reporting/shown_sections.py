@@ -218,10 +218,12 @@ def recruiters(book: Book) -> Section:
 def coverage(book: Book) -> Section:
     """What each state reported, and what is missing."""
     parts = []
-    if book.view(book.period, "state") is not None:
+    view = book.view(book.period, "state")
+    if view is not None:
         said = "A hatched field may be few victims, late registration, or a state that sent nothing."
         made = _grid(book, "state", book.period, f"state and {book.period}", heading="Coverage")
-        parts.append(Part(made.heading, (said, *made.paragraphs), made.charts, block=made.block))
+        block = _periods_block(book, view, "state", book.view(book.period))
+        parts.append(Part(made.heading, (said, *made.paragraphs), made.charts, block=block))
     else:
         parts.append(_bars(book, "state", "victims by state"))
     if book.view("state", "gap") is not None:
