@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from itertools import combinations
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from safeborders_fed.analyses.trend_axes import age_axis, form_axis, further_axes
+from safeborders_fed.analyses.trend_choice import CATALOGUE, PERIOD
 from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
+from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.table_release import Origin, document
+from safeborders_fed.study import table_statement
 from safeborders_fed.study.table_file import Loaded, Rules, read
+from safeborders_fed.study.table_statement import SignedTables, TableStatement
 
 TODAY = date(2026, 11, 25)
 FORMS = ("LabourExploitation", "SexualExploitation", "SeveralForms", "Unknown")
@@ -57,6 +66,41 @@ def counts(seed: int, years: int = 3) -> NDArray[np.float64]:
     return draw.gamma(0.5, 40, size=(years, len(FORMS), len(AGES))).round(1)
 
 
+def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelease:
+    """A release of all tables of the catalogue, with the margins that such a study releases."""
+    draw = np.random.default_rng(seed)
+    own = {axis.name: Axis(axis.name, axis.codes) for axis in further_axes()}
+    own |= {axis.name: Axis(axis.name, axis.codes) for axis in (form_axis(), age_axis())}
+    period = "quarter" if "Q" in periods[0] else "year"
+    own |= {period: Axis(period, (*periods, "Other")), "state": Axis("state", ("BG", "GR", "RO"))}
+    weights = {name: draw.dirichlet(np.full(len(axis.codes), 0.7)) for name, axis in own.items()}
+    weights[period] = np.append(np.linspace(1, 1.6, len(periods)), 0.2)
+    weights[period] /= weights[period].sum()
+    kept = [tuple(period if name == PERIOD else name for name in axes) for axes in CATALOGUE.values()]
+    tables = []
+    for names in (*kept, *((name,) for name in own), ()):
+        cells = np.asarray(float(300 * len(periods)))
+        for name in names:
+            cells = np.multiply.outer(cells, weights[name])
+        chosen = tuple(own[name] for name in names)
+        tables.append(NoisyTable(" x ".join(names) or "total", chosen, cells, 4.0 if len(names) > 1 else 8.0))
+    made = release(np.ones((1, len(FORMS), len(AGES))), **changes)
+    return replace(made, tables=tuple(tables))
+
+
 def loaded(made: TableRelease, rules: Rules | None = None, *before: Loaded, version: int = 1) -> Loaded:
     origin = Origin("b" * 64, version, TODAY)
     return read(document(made, rules or Rules(), origin, before).to_bytes())
+
+
+def released(one: Loaded, path: Path = Path("made.tables.json"), day: date = TODAY) -> Released:
+    """Tables as a reader holds them; two people signed."""
+    tables = one.tables
+    said = TableStatement(
+        action="release", name=tables.study, version=tables.version, sha256=one.sha256, day=day, reason="Due."
+    )
+    signed = None
+    for at, name in enumerate(("Ana", "Bo"), start=1):
+        key = Ed25519PrivateKey.from_private_bytes(bytes([at]) * 32)
+        signed = table_statement.sign(said, key, name, signed)
+    return Released(one, cast("SignedTables", signed), path)

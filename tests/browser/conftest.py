@@ -57,3 +57,14 @@ def card_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("card") / "model-card.html"
     path.write_text(render_card(card(report_samples.card())), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tables_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from safeborders_fed.reporting.building import build  # noqa: PLC0415 - after the check for a browser
+    from table_samples import catalogue, loaded, released  # noqa: PLC0415 - only where there is a browser
+
+    quarters = tuple(f"{2024 + at // 4}-Q{at % 4 + 1}" for at in range(8))
+    path = tmp_path_factory.mktemp("tables") / "tables.html"
+    path.write_text(build([released(loaded(catalogue(3, quarters)))]), encoding="utf-8")
+    return path

@@ -154,7 +154,7 @@ def test_greek_and_cyrillic_letters_have_glyphs(open_report: Any) -> None:
     assert len(set(drawn)) == len(drawn)
 
 
-@pytest.mark.parametrize("page_of", ["report_path", "card_path"])
+@pytest.mark.parametrize("page_of", ["report_path", "card_path", "tables_path"])
 def test_no_rule_of_wcag_aa_is_broken(browser: Any, page_of: str, request: pytest.FixtureRequest) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     # The checker is a script of its own, which the page's policy would stop.

@@ -158,7 +158,12 @@ def test_withdrawn_tables_are_refused_with_the_reason(
         *said,
     )
     shutil.copy(done["files"][0], reader)
-    for command in (["verify"], ["extract", "total"], ["export", "--out", str(reader)]):
+    for command in (
+        ["verify"],
+        ["extract", "total"],
+        ["export", "--out", str(reader)],
+        ["build", "--out", str(reader / "page.html")],
+    ):
         error = _refused(capsys, RefusedError, "report", command[0], str(reader / FILE), *command[1:])
         assert error["code"] == "release-withdrawn"
         assert reason in error["cause"]
@@ -236,3 +241,31 @@ def test_compare_says_how_many_counts_it_looked_at(
     assert "cannot be told from noise" in capsys.readouterr().out
     error = _refused(capsys, RefusedError, "report", "compare", str(reader / FILE), str(reader / FILE))
     assert error["code"] == "same-study"
+
+
+def test_a_page_of_released_tables_is_built_once(
+    reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = ("report", "build", str(reader / FILE), "--out", str(tmp_path / "page.html"))
+    made = _run(capsys, *build, "--title", "Victims, 2020 to 2022")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert made["bytes"] == len(page.encode())
+    assert "<h1>Victims, 2020 to 2022</h1>" in page
+    assert made["cite"] in page
+    assert _refused(capsys, UsageError, *build)["code"] == "out-exists"
+
+
+def test_no_page_is_built_of_tables_that_are_altered_or_not_released(
+    reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    build = ("report", "build", str(reader / FILE), "--out", str(out))
+    content = json.loads((reader / FILE).read_bytes())
+    content["tables"]["tables"][-1]["cells"][0] += 5
+    original = (reader / FILE).read_bytes()
+    (reader / FILE).write_bytes(canonical.serialise(content))
+    assert _refused(capsys, PeerError, *build)["code"] == "tables-altered"
+    (reader / FILE).write_bytes(original)
+    (reader / STATEMENT).unlink()
+    assert _refused(capsys, PeerError, *build)["code"] == "not-released"
+    assert not out.exists()

@@ -1,0 +1,172 @@
+"""What a section of the page of published tables is made of: paragraphs, charts, and the tables behind them.
+
+Guarantees: plain text, which the page escapes; a count is written by ``shown`` alone, and a suppressed one as
+``c``. Every chart made here comes with the table of its numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from safeborders_fed.reporting.shown import SUPPRESSED, Book, Shown, View, words
+
+if TYPE_CHECKING:
+    from safeborders_fed.reporting.drawing import Chart
+
+_SIZES: Final = {"wide": 700, "medium": 500, "small": 380}
+_WIDTH: Final = re.compile(r'<svg[^>]* width="([0-9.]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows and columns of text.
+
+    Attributes:
+        name: Its id, unique in the page.
+        caption: What it shows.
+        note: How to read its counts.
+        columns: Headings, that of the row headings first.
+        rows: Texts, the row's heading first.
+        text: Whether the last column is prose.
+    """
+
+    name: str
+    caption: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart as it stands in the page.
+
+    Attributes:
+        caption: What it says.
+        chart: The chart.
+    """
+
+    caption: str
+    chart: Chart
+
+    @property
+    def size(self) -> str:
+        """How it scrolls where the page is narrow; empty for a chart that need not."""
+        found = _WIDTH.search(self.chart.svg)
+        width = float(found[1]) if found else 0
+        return next((size for size, least in _SIZES.items() if width > least), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a section.
+
+    Attributes:
+        heading: Its heading; empty for none.
+        paragraphs: Text before the charts.
+        charts: Charts with their captions.
+        panels: Whether the charts stand beside each other.
+        block: The table of their numbers.
+        folded: Whether the table is behind a summary.
+    """
+
+    heading: str = ""
+    paragraphs: tuple[str, ...] = ()
+    charts: tuple[Drawing, ...] = ()
+    panels: bool = False
+    block: Block | None = None
+    folded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section.
+
+    Attributes:
+        id: Its id, unique in the page.
+        heading: Its heading.
+        parts: Its pieces.
+        facts: Terms and what they are.
+        points: Points of a list.
+    """
+
+    id: str
+    heading: str
+    parts: tuple[Part, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    points: tuple[tuple[str, str], ...] = ()
+
+
+def not_asked(what: str) -> Part:
+    """Stands where the release has no such table."""
+    return Part(paragraphs=(f"Not in this release: the study was not asked to count {what}.",))
+
+
+def cell(count: Shown | None) -> str:
+    """A count in a table."""
+    return SUPPRESSED if count is None else count.plain
+
+
+def note(*views: tuple[str, View | None]) -> str:
+    """How uncertain the counts of tables are: all of one table alike."""
+    margins = [f"{what} ± {view.table.margin:,}" for what, view in views if view is not None]
+    return f"95% intervals: {', '.join(margins)}; c suppressed; † cannot be told from zero."
+
+
+def bars_block(name: str, caption: str, view: View, axis: str, order: Sequence[str]) -> Block:
+    """One row for each code: count and interval."""
+    rows = []
+    for code in order:
+        count = view.of(**{axis: code})
+        interval = SUPPRESSED if count is None else f"{count.low:,} to {count.high:,}"
+        rows.append((words(axis, code), cell(count), interval))
+    return Block(
+        name, caption, note(("each count", view)), (AXES[axis], "Victims", "95% interval"), tuple(rows)
+    )
+
+
+def grid_block(name: str, caption: str, view: View, row: str, column: str) -> Block:
+    """All counts of a table of two axes."""
+    columns = view.axis(column)
+    rows = tuple(
+        (words(row, one), *(cell(view.of(**{row: one, column: other})) for other in columns))
+        for one in view.axis(row)
+    )
+    heads = (AXES[row], *(words(column, code) for code in columns))
+    return Block(name, caption, note(("each count", view)), heads, rows)
+
+
+def ranked(book: Book, view: View, axis: str) -> tuple[str, ...]:
+    """Codes of an axis, largest first by the table of this axis alone, else by their largest count here."""
+    alone = book.view(axis)
+    if alone is not None:
+        return alone.largest(axis)
+    at = [each.name for each in view.table.axes].index(axis)
+    best = dict.fromkeys(view.axis(axis), 0)
+    for chosen, count in view.counts.items():
+        if count is not None:
+            best[chosen[at]] = max(best[chosen[at]], count.value)
+    return tuple(sorted(best, key=lambda code: -best[code]))
+
+
+AXES: Final = {
+    "year": "Year",
+    "quarter": "Quarter",
+    "period": "Period",
+    "state": "State",
+    "group": "Citizenship group",
+    "citizenship": "Citizenship",
+    "exploitation": "State of exploitation",
+    "recruitment": "Recruitment",
+    "means": "Means of control",
+    "form": "Form of exploitation",
+    "recruiter": "Recruiter",
+    "sex": "Sex",
+    "age": "Age",
+    "gap": "What is missing",
+}
+"""Words for the names of axes."""
