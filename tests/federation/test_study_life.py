@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,31 @@ def test_a_launch_without_a_quorum_spends_nothing_and_can_be_repeated(life: Life
     life.conduct()
     assert life.files().state().state == "finished"
     assert last_words(life)["kind"] == "summary"
+
+
+def held_for_a_while(life: Life) -> Callable[[], None]:
+    """Another process holds the study, as an offer does, longer than who only looks; it lets go by itself."""
+    holding = life.files().lock()
+    holding.__enter__()
+    timer = threading.Timer(1.0, holding.__exit__, (None, None, None))
+    timer.start()
+    return timer.join
+
+
+def test_a_launch_waits_for_the_offer_that_is_on_its_way(life: Life) -> None:
+    life.ready()
+    let_go = held_for_a_while(life)
+    life.conduct()
+    let_go()
+    assert life.files().state().state == "finished"
+
+
+def test_who_withdraws_during_an_offer_leaves_no_wish_that_nobody_finds(life: Life) -> None:
+    life.ready()
+    let_go = held_for_a_while(life)
+    assert drafting.withdraw(life.home, life.files().study, by=OPERATOR, why="A mistake.")
+    let_go()
+    assert life.files().state().state == "withdrawn"
 
 
 def test_an_approval_that_the_node_could_not_act_on_does_not_count(

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from safeborders_fed.coordinator.home import CoordinatorHome
-from safeborders_fed.coordinator.study_files import StudyFiles
+from safeborders_fed.coordinator.study_files import AN_OFFER, StudyFiles
 from safeborders_fed.coordinator.study_state import StudyState
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.study.draft import Wish
@@ -131,7 +131,8 @@ def withdraw(
         raise UsageError("bad-words", "a study is withdrawn by a person", "give their name with --by")
     files = StudyFiles(home, study)
     try:
-        with files.lock():
+        # A wish is found by a run only: nobody would find it after an offer or the end of a run.
+        with files.lock() if files.state().state == "running" else files.lock(AN_OFFER):
             state = files.state()
             files.save(state.changed("withdrawn", home.service_key(), at=clock(), by=by, why=why))
     except RefusedError as error:

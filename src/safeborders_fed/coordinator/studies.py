@@ -28,7 +28,7 @@ from safeborders_fed.coordinator.history import History
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.progress import Progress
 from safeborders_fed.coordinator.rounds import Outcome, RoundDone, StudyRun
-from safeborders_fed.coordinator.study_files import StudyFiles
+from safeborders_fed.coordinator.study_files import AN_OFFER, StudyFiles
 from safeborders_fed.coordinator.study_state import Problem, StudyState
 from safeborders_fed.errors import ConfigurationError, DefectError, RefusedError, SafeBordersError
 from safeborders_fed.study import canonical, model_file, release_file
@@ -89,7 +89,8 @@ def conduct(
         ConfigurationError: ``coordinator-unwritable``, when not even that can be kept.
     """
     files = StudyFiles(home, study)
-    with files.lock():
+    # Whoever launches a study right after it was published must not fail over the offer that is on its way.
+    with files.lock(AN_OFFER) if files.state().state == "published" else files.lock():
         if files.state().state == "draft":
             raise _not_published(study)
         _Conductor(home, files, federation, clock, timer).run()

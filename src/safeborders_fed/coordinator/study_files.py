@@ -50,8 +50,11 @@ _STATE: Final = "state.json"
 _PROGRESS: Final = "progress.jsonl"
 _WITHDRAWAL: Final = "withdrawal.json"
 _LOCK: Final = "lock"
-_TRIES: Final = 20
 _SECONDS_BETWEEN: Final = 0.02
+_A_LOOK: Final = 0.4
+"""Seconds that who only looks whether it is held may hold it."""
+AN_OFFER: Final = 15.0
+"""Seconds that whoever offers the study, or ends a run that asked nothing, may need."""
 
 
 class StudyFiles:
@@ -221,15 +224,18 @@ class StudyFiles:
         return [json.loads(line) for line in whole.splitlines()]
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, patience: float = _A_LOOK) -> Iterator[None]:
         """Holds the study; the lock goes with the process.
+
+        Args:
+            patience: Seconds that another process may still hold it.
 
         Raises:
             RefusedError: ``study-busy``.
             UsageError: ``unknown-study``.
         """
         with self._lock_file() as file:
-            for left in reversed(range(_TRIES)):
+            for left in reversed(range(1 + round(patience / _SECONDS_BETWEEN))):
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
@@ -240,7 +246,7 @@ class StudyFiles:
                             f"study {self.study!r} is being worked on",
                             f"follow it with `safeborders coordinator study watch {self.study}`",
                         ) from error
-                time.sleep(_SECONDS_BETWEEN)  # who only looks whether it is held lets go at once
+                time.sleep(_SECONDS_BETWEEN)
             yield
 
     def is_held(self) -> bool:
