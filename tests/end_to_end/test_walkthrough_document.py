@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,6 @@ import pytest
 from loopback import Loopback, wait_for
 
 from federation_of import ROOT
-from safeborders_fed.cli.main import run
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.study_files import StudyFiles
 
@@ -69,9 +70,8 @@ def missing(expected: tuple[str, ...], printed: str) -> str | None:
 class Reader:
     """Types what the document says, at a federation that runs."""
 
-    def __init__(self, made: Loopback, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, made: Loopback) -> None:
         self.made = made
-        self._capsys = capsys
 
     def path(self, text: str) -> str:
         for state in STATES:
@@ -92,9 +92,9 @@ class Reader:
         if words[:3] == ["node", "study", "show"]:
             published = Path(words[words.index("--home") + 1]) / "studies" / words[3] / "published.json"
             wait_for(published.exists, 30, f"{words[3]} at the node")
-        status = run(words)
-        captured = self._capsys.readouterr()
-        printed = captured.out + captured.err
+        program = [sys.executable, "-m", "safeborders_fed", *words]
+        done = subprocess.run(program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        status, printed = done.returncode, done.stdout + done.stderr
         lacking = missing(tuple(self.path(HOLE.sub(self.fill, line)) for line in step.expected), printed)
         assert (status, lacking) == (step.status, None), f"$ {step.command}\n{printed}"
 
@@ -115,7 +115,7 @@ def test_a_line_that_is_not_printed_is_noticed() -> None:
 
 
 @pytest.mark.slow
-def test_every_command_prints_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_prints_what_is_written(tmp_path: Path) -> None:
     found = list(steps(DOCUMENT.read_text(encoding="utf-8")))
     assert sum(isinstance(step, Step) for step in found) > 20
     made = Loopback(tmp_path / "federation", nodes=STATES)
@@ -123,7 +123,7 @@ def test_every_command_prints_what_is_written(tmp_path: Path, capsys: pytest.Cap
     permit_minors_only(made.nodes["FI"].home / "node.toml")
     try:
         made.start()
-        reader = Reader(made, capsys)
+        reader = Reader(made)
         for step in found:
             if isinstance(step, Step):
                 reader.do(step)
