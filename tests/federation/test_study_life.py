@@ -117,6 +117,22 @@ def test_a_launch_without_a_quorum_spends_nothing_and_can_be_repeated(life: Life
     assert last_words(life)["kind"] == "summary"
 
 
+def test_asking_again_is_never_the_same_message(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link answers the same bytes as before with the answer of before."""
+    life.publish(life.draft())
+    seen: list[dict[str, bytes]] = []
+    ask = Life.ask
+
+    def watched(self: Life, requests: dict[str, bytes], *more: dict[str, bytes]) -> dict[str, bytes]:
+        seen.append(dict(requests))
+        return ask(self, requests, *more)
+
+    monkeypatch.setattr(Life, "ask", watched)
+    life.offer()
+    life.offer()
+    assert len({requests["GR"] for requests in seen}) == 2
+
+
 def held_for_a_while(life: Life) -> Callable[[], None]:
     """Another process holds the study, as an offer does, longer than who only looks; it lets go by itself."""
     holding = life.files().lock()

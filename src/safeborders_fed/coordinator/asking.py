@@ -8,6 +8,7 @@ logged and ignored. Nothing here counts reviews: a study starts by what the node
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -89,6 +90,7 @@ def _requests(files: StudyFiles, state: StudyState, manifest: Manifest) -> dict[
             published=published,
             history=history,
             reviews=tuple(review for name, review in sorted(state.reviews.items()) if name != node),
+            call=secrets.token_hex(16),
         ).encode()
         for node in manifest.participants
     }

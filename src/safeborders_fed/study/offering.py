@@ -50,6 +50,8 @@ class Offer(HeaderMessage):
         published: ``study.publication.publish``, as text.
         history: What became of it so far.
         reviews: What other nodes let everybody know of their decision.
+        call: Random for each time it is asked: a node's link answers the same bytes twice with the same, and
+            where the node stands may have changed between.
     """
 
     type: Literal["offer"] = "offer"
@@ -57,6 +59,7 @@ class Offer(HeaderMessage):
     published: _Text
     history: History
     reviews: tuple[SharedReview, ...] = Limit(default=(), max_length=64)
+    call: Annotated[str, Limit(pattern=r"^([0-9a-f]{32})?$")] = ""
 
 
 class Offered(HeaderMessage):
