@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safeborders_fed.cases.snapshots import sync_directory, write_durably
 from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.errors import ConfigurationError, UsageError
+from safeborders_fed.study import durable
 from safeborders_fed.study.model_statement import LONGEST_REASON, SignedStatement
 
 
@@ -59,11 +59,8 @@ def write(path: Path, content: bytes) -> None:
         ConfigurationError: ``coordinator-unwritable``.
     """
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        waiting = path.with_name(f"{path.name}.partial")
-        write_durably(waiting, content)
-        waiting.rename(path)
-        sync_directory(path.parent)
+        durable.make_directories(path.parent)
+        durable.replace(path, content)
     except OSError as error:
         raise ConfigurationError(
             "coordinator-unwritable",

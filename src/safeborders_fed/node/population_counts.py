@@ -47,14 +47,16 @@ class PopulationCounts:
     def remembered(self, population: str, snapshot: str) -> NoisedCount | None:
         """The count of a population in a snapshot, if it was drawn."""
         row = self._journal.db.execute(
-            f"SELECT {_COLUMNS} FROM population WHERE population = ? AND snapshot = ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM population WHERE population = ? AND snapshot = ?",  # noqa: S608 - names that stand above
             (population, snapshot),
         ).fetchone()
         return None if row is None else NoisedCount(*row)
 
     def listed(self) -> tuple[NoisedCount, ...]:
         """All counts, oldest first."""
-        rows = self._journal.db.execute(f"SELECT {_COLUMNS} FROM population ORDER BY rowid")  # noqa: S608
+        rows = self._journal.db.execute(
+            f"SELECT {_COLUMNS} FROM population ORDER BY rowid"  # noqa: S608 - names that stand above
+        )
         return tuple(NoisedCount(*row) for row in rows)
 
     def spent(self, year: int | None = None) -> float:

@@ -64,10 +64,7 @@ class ApprovalWithdrawal(BaseModel):
             ) from error
 
     def takes_back(self, approval: Approval) -> bool:
-        """Whether an approval counts no more because of it.
-
-        Its signature is not asked for: what somebody may have meant as a no must not pass for a yes.
-        """
+        """Whether an approval counts no more because of it, given that ``check`` holds."""
         same = (approval.approver, approval.subject_hash) == (self.approver, self.manifest_hash)
         return same and approval.signed_at <= self.signed_at
 

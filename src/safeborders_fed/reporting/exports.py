@@ -240,7 +240,7 @@ def _axes(tables: Tables) -> tuple[str, ...]:
 def parquet(tables: Tables) -> bytes:
     """Parquet with the records of ``labelled_csv``, and what they cost in its schema's metadata."""
     import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to read a release
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
 
     texts = ("table", *(part for name in _axes(tables) for part in (name, f"{name}_label")))
     kinds = [pa.field(name, pa.string(), nullable=False) for name in texts]
