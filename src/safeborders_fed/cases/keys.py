@@ -104,7 +104,7 @@ def write_key_file(path: Path, content: bytes) -> None:
         raise ConfigurationError(
             "key-file-exists",
             f"{path} exists already",
-            "choose another path: losing a key file loses the store that it opens",
+            "choose another path; a key file is never replaced, since losing it loses what it opens",
         ) from error
     except OSError as error:
         raise ConfigurationError(

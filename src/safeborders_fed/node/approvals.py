@@ -28,12 +28,13 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Limit
 
+from safeborders_fed.cases.keys import write_key_file
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
 from safeborders_fed.study import canonical
 from safeborders_fed.study.accepted_keys import AcceptedKeys
-from safeborders_fed.study.key_files import read_key, write_key
+from safeborders_fed.study.key_files import read_key
 from safeborders_fed.study.roster import Digest, Instant, PublicKey, Roster, Signature
 
 SHORTEST_PASSPHRASE: Final = 12
@@ -256,7 +257,7 @@ def create_approver_key(path: Path, passphrase: str) -> str:
         )
     key = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.encode("utf-8"))
-    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), path)
+    write_key_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
     return signing.public_hex(key)
 
 

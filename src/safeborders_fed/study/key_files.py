@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from safeborders_fed.cases.keys import credentials_directory, is_open_to_others
+from safeborders_fed.cases.keys import credentials_directory, is_open_to_others, write_key_file
 from safeborders_fed.errors import ConfigurationError
 
 
 def save_key(key: Ed25519PrivateKey, path: Path) -> None:
-    """Writes a signing key to a new file of mode 600. Raises as ``write_key``."""
-    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), path)
+    """Writes a signing key to a new file of mode 600. Raises as ``write_key_file``."""
+    write_key_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
@@ -53,8 +53,8 @@ def new_transport_key() -> ec.EllipticCurvePrivateKey:
 
 
 def save_transport_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
-    """Writes a transport key to a new file of mode 600, in OpenSSH form. Raises as ``write_key``."""
-    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), path)
+    """Writes a transport key to a new file of mode 600, in OpenSSH form. Raises as ``write_key_file``."""
+    write_key_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
 
 
 def load_transport_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -72,8 +72,8 @@ def transport_public(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def save_certificate_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
-    """Writes the key of a certificate to a new file of mode 600. Raises as ``write_key``."""
-    write_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), path)
+    """Writes the key of a certificate to a new file of mode 600. Raises as ``write_key_file``."""
+    write_key_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def load_certificate_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -83,33 +83,6 @@ def load_certificate_key(path: Path) -> ec.EllipticCurvePrivateKey:
         ConfigurationError: ``key-file-malformed``, or from ``read_key``.
     """
     return _on_p384(path, _parsed(path, lambda data: load_pem_private_key(data, password=None)))
-
-
-def write_key(pem: bytes, path: Path) -> None:
-    """Writes the bytes of a key to a new file of mode 600.
-
-    Raises:
-        ConfigurationError: ``key-file-exists`` or ``key-file-unwritable``.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "key-file-exists",
-            f"the key file {path} exists already",
-            "choose another path; keys are not replaced",
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            "key-file-unwritable",
-            f"{path} cannot be written: {error.strerror}",
-            "choose a directory that exists and that this user may write to",
-        ) from error
 
 
 def located(path: Path) -> Path:
