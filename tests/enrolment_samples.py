@@ -15,9 +15,10 @@ from safeborders_fed.coordinator.home import CoordinatorHome, create_home
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.node.approvals import Approval, create_approver_key, load_approver_key
 from safeborders_fed.node.approvers import add
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.enrolment import accept_bundle, write_request
 from safeborders_fed.node.rosters import Acceptance, accept, approvals_from_bytes, review, sign
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.enrolment import EnrolmentBundle, EnrolmentRequest
 from safeborders_fed.study.key_files import load_key
 

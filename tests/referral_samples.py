@@ -10,8 +10,9 @@ import numpy as np
 
 from model_samples import Operators
 from safeborders_fed.cases.contract import field
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.score_session import accept_model
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 
 MAPPING = """
 schema_version = 1

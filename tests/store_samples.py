@@ -13,9 +13,10 @@ from safeborders_fed.cases.intake import ImportReport, import_file
 from safeborders_fed.cases.mapping import Mapping, parse_mapping
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.intake_terms import current_cutoffs
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.key_files import load_key
 
 MAPPING = """

@@ -21,7 +21,7 @@ from machine_users import Done, Machine, User, public_directory
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import create_approver_key
 from safeborders_fed.node.approvers import add
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.study.publication import publish
 
 PEOPLE, APPROVERS, AUDITORS, ANALYSTS = 47010, 47011, 47012, 47013

@@ -17,7 +17,8 @@ import pytest
 
 import bundle
 from federation_of import ROOT
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.key_files import load_key
 
 POLICY = """

@@ -11,7 +11,8 @@ from federation_of import CEREMONY, NODES, ROOT, SMALL, analysis_table, approve,
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvers import approvers_to_bytes
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.messages import Reason, Refusal, Round, decode

@@ -82,8 +82,8 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make a new node: directory, empty case store, node.toml and key file."""
+    from safeborders_fed.node.creating import create_node
     from safeborders_fed.node.enrolment import write_request
-    from safeborders_fed.node.settings import create_node
 
     wanted = cases.wanted(key_protection, passphrase_file, wrapped_key)
     settings = create_node(home, country, key_file, max_victims, wanted)

@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     STATE_CHANGE = "safeborders state change v1"
     SHARED_REVIEW = "safeborders shared review v1"
     APPROVAL_WITHDRAWAL = "safeborders approval withdrawal v1"
+    LINK = "safeborders link v1"
 
 
 def message(purpose: Purpose, payload: bytes) -> bytes:

@@ -30,6 +30,7 @@ from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study.handshake import Begun, Joined, Testimony
+from safeborders_fed.study.link_messages import LinkAnswer
 from safeborders_fed.study.manifest import Manifest, StageTerms
 from safeborders_fed.study.messages import Contribution, Reason, Refusal, Round
 from safeborders_fed.study.offering import Kept, Offered
@@ -43,8 +44,8 @@ class Outgoing:
     """Bytes that may leave the node. Made by ``Door`` only.
 
     Attributes:
-        data: An encoded ``Contribution`` or ``Refusal``, or an answer of ``study.handshake`` or
-            ``study.offering``.
+        data: An encoded ``Contribution`` or ``Refusal``, or an answer of ``study.handshake``,
+            ``study.offering`` or ``study.link_messages``.
         tick: It leaves a whole number of so many seconds after the request; 0 for at once.
     """
 
@@ -148,4 +149,13 @@ class Door:
     @staticmethod
     def receipt(message: Offered | Kept) -> Outgoing:
         """Lets out where this node stands on a study, or that it has kept a part: words of fixed lists."""
+        return Outgoing(_SEAL, message.encode())
+
+    @staticmethod
+    def link(message: LinkAnswer) -> Outgoing:
+        """Lets out an answer of the second protocol, links: blinded points, shares, tags, sealed letters.
+
+        No noise is added and epsilon does not cover it: what is learnt from it, and by whom, is said in
+        ``docs/links.md``. Whoever made it has charged its quotas and put it on record before.
+        """
         return Outgoing(_SEAL, message.encode())

@@ -17,11 +17,9 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import numpy as np
-
-from safeborders_fed.analyses.base import Analysis, Stage
+from safeborders_fed.analyses.base import Analysis
 from safeborders_fed.audit import anchors
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import AuditLog
@@ -35,14 +33,22 @@ from safeborders_fed.node.journal import now
 from safeborders_fed.node.offers import Offers
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.population import Census
+from safeborders_fed.node.round_checks import (
+    REASONS,
+    check_broadcast,
+    check_participants,
+    malformed,
+    stage_of_round,
+)
 from safeborders_fed.node.session import Session
 from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Begin, Join, Testimony, Witness
+from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
-from safeborders_fed.study.offering import Finished, Offer
+from safeborders_fed.study.offering import Finished, Kept, Offer, Offered
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.store import CaseStore
@@ -51,21 +57,13 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 
-_REASONS: Final = {
-    "not-approved": Reason.NOT_APPROVED,
-    "study-expired": Reason.EXPIRED,
-    "study-ended": Reason.EXPIRED,
-    "attempt-replayed": Reason.REPLAYED,
-    "budget-exhausted": Reason.BUDGET,
-    "reservation-exhausted": Reason.BUDGET,
-    "policy": Reason.POLICY,
-    "closed": Reason.CLOSED,
-    "ledger-disputed": Reason.LEDGER,
-    "too-few-witnesses": Reason.LEDGER,
-    "wrong-protocol": Reason.VERSION,
-    "not-enough-approvals": Reason.NOT_APPROVED,
-    "unknown-study": Reason.NOT_APPROVED,
-}
+
+class LinkDesk(Protocol):
+    """The node's half of links (``links.desk``)."""
+
+    def answer(self, ask: LinkAsk) -> LinkAnswer:
+        """Answers one step. Raises SafeBordersError for what it refuses to answer at all."""
+        ...
 
 
 @dataclass
@@ -92,6 +90,7 @@ class Participant:
         audit_log: Where every approval and contribution is written.
         studies: The studies that it is offered, on its disk. Without it only ``approve`` takes studies on.
         share_reviews: Whether the other nodes may read what this node's people decide.
+        links: Its half of links with other states; without it the node takes no part in them.
         clock: Gives the time, UTC (tests inject it).
         noise: The sampler; only a privacy audit passes another.
     """
@@ -107,6 +106,7 @@ class Participant:
         audit_log: AuditLog,
         studies: NodeStudies | None = None,
         share_reviews: bool = False,
+        links: LinkDesk | None = None,
         clock: Callable[[], datetime] = now,
         noise: Noise = discrete_gaussian,
     ) -> None:
@@ -120,6 +120,7 @@ class Participant:
         self._clock = clock
         self._door = Door(identity, ledger, self._record_charges, noise)
         self._noise = noise
+        self._links = links
         self._studies: dict[str, _Study] = {}
         self._tick = 0.0
         self._record_charges()  # those that a crash kept from the audit log
@@ -252,13 +253,18 @@ class Participant:
         except SafeBordersError as error:
             LOG.warning("refused: %s", error)
             otherwise = Reason.MALFORMED if isinstance(error, PeerError) else Reason.UNAVAILABLE
-            return self._door.refusal(_REASONS.get(error.code, otherwise), self._tick)
+            return self._door.refusal(REASONS.get(error.code, otherwise), self._tick)
         except Exception:  # the last line of defence: no exception text may leave the node
             LOG.exception("defect while answering a request")
             return self._door.refusal(Reason.UNAVAILABLE, self._tick)
 
     def _reply(self, data: bytes) -> Outgoing:
-        match decode(data):
+        message = decode(data)
+        if isinstance(message, LinkAsk):
+            return self._door.link(self._require_links().answer(message))
+        if isinstance(message, Offer | Finished):
+            return self._door.receipt(self._receipt(message))
+        match message:
             case Round() as request:
                 return self._contribute(request, canonical.sha256(data))
             case Join() as join:
@@ -268,11 +274,7 @@ class Participant:
                 return self._door.handshake(self._witness(witness))
             case Begin() as begin:
                 return self._door.handshake(self._study(begin.study).session.begin(begin))
-            case Offer() as offer:
-                return self._door.receipt(self._require_offers().offered(offer))
-            case Finished() as finished:
-                return self._door.receipt(self._require_offers().finished(finished))
-        raise _malformed("it is not a request")
+        raise malformed("it is not a request")
 
     def _witness(self, request: Witness) -> Testimony:
         """Testifies to the ledgers of the others, and keeps the anchors of their audit logs for good."""
@@ -308,10 +310,17 @@ class Participant:
         offers.desk.studies.keep_keys(study, self._identity.accepted)
         return self._take_on(manifest, snapshot, approvals)
 
-    def _require_offers(self) -> Offers:
+    def _receipt(self, message: Offer | Finished) -> Offered | Kept:
         if self._offers is None:
-            raise _malformed("this node is offered no studies")
-        return self._offers
+            raise malformed("this node is offered no studies")
+        if isinstance(message, Offer):
+            return self._offers.offered(message)
+        return self._offers.finished(message)
+
+    def _require_links(self) -> LinkDesk:
+        if self._links is None:
+            raise malformed("this node takes no part in links")
+        return self._links
 
     def _contribute(self, request: Round, request_hash: str) -> Outgoing:
         study = self._study(request.study, request.manifest_hash)
@@ -319,9 +328,9 @@ class Participant:
         self._tick = manifest.tick_seconds  # from here on the time of an answer may depend on the cases
         if self._clock().date() > manifest.expires:
             raise RefusedError("study-expired", f"study {manifest.id!r} has expired", "draft it again")
-        stage = _stage_of_round(study.analysis, request)
-        self._check_participants(manifest, request)
-        _check_broadcast(study.analysis, request)
+        stage = stage_of_round(study.analysis, request)
+        check_participants(self.node, manifest, request)
+        check_broadcast(study.analysis, request)
         study.session.require_begun()
 
         # Read before anything that depends on what the cases hold: a store that cannot be read is a refusal.
@@ -343,34 +352,3 @@ class Participant:
                 return nobody.finish()
 
         return self._door.contribution(manifest, request, request_hash, build, study.session)
-
-    def _check_participants(self, manifest: Manifest, request: Round) -> None:
-        named = request.participants
-        if list(named) != sorted(set(named)) or not set(named) <= set(manifest.participants):
-            raise _malformed("its participants are not a sorted subset of the study's")
-        if self.node not in named or len(named) < manifest.minimum_participants:
-            raise _malformed("this node is not among its participants, or they are too few")
-
-
-def _stage_of_round(analysis: Analysis[Any, Any, Any], request: Round) -> Stage:
-    """The stage that the manifest gives to a round number: a coordinator cannot choose another."""
-    first = 0
-    for stage in analysis.stages():
-        if first <= request.round < first + stage.rounds and request.stage == stage.name:
-            return stage
-        first += stage.rounds
-    raise _malformed(f"round {request.round} is not one of stage {request.stage!r}")
-
-
-def _check_broadcast(analysis: Analysis[Any, Any, Any], request: Round) -> None:
-    shapes = {name: array.shape for name, array in request.broadcast.items()}
-    if shapes != analysis.expects(request.stage):
-        raise _malformed("its broadcast has not the expected arrays")
-    if not all(np.isfinite(array).all() for array in request.broadcast.values()):
-        raise _malformed("its broadcast holds numbers that are not finite")
-
-
-def _malformed(what: str) -> PeerError:
-    return PeerError(
-        "malformed-request", f"a request was refused: {what}", "check the coordinator's version and manifest"
-    )

@@ -10,33 +10,31 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from safeborders_fed.audit import anchors
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.countries import STATES
-from safeborders_fed.cases.keys import NodeKeys, write_key_file
+from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.cases.wrapping import Protection
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
-from safeborders_fed.node import key_source, key_succession, own_keys
+from safeborders_fed.node import key_succession, own_keys
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.approvers import approvers_from_bytes
 from safeborders_fed.node.desks import EnrolledNow, open_studies
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
-from safeborders_fed.node.key_source import Wanted
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
-from safeborders_fed.node.participant import Participant
+from safeborders_fed.node.link_policy import LinkPolicy
+from safeborders_fed.node.participant import LinkDesk, Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.retention_terms import Retention
 from safeborders_fed.node.settings_mistakes import settings_invalid
-from safeborders_fed.node.settings_text import TEMPLATE, protection_text, quoted
 from safeborders_fed.study.accepted_keys import AcceptedKeys
 from safeborders_fed.study.enrolment import EnrolmentBundle
-from safeborders_fed.study.key_files import load_key, located, new_transport_key, save_key, save_transport_key
+from safeborders_fed.study.key_files import load_key, located
 from safeborders_fed.study.roster import PublicKey
 
 SETTINGS_FILE: Final = "node.toml"
@@ -86,6 +84,7 @@ class NodeSettings(BaseModel):
         policy: What it permits; without one it takes part in nothing.
         limits: How much of the machine a message may take.
         retention: How long it keeps cases; None for as long as they are not erased.
+        links: What it permits in links with other states; without it the node takes no part in them.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -104,6 +103,7 @@ class NodeSettings(BaseModel):
     policy: Policy | None = None
     limits: Limits = Limits()
     retention: Retention | None = None
+    links: LinkPolicy | None = None
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> Self:
@@ -192,8 +192,8 @@ class NodeSettings(BaseModel):
         """
         return key_succession.settled(self)
 
-    def open_participant(self) -> Participant:
-        """The node, ready to take part in studies.
+    def open_participant(self, links: LinkDesk | None = None) -> Participant:
+        """The node, ready to take part in studies, and in links if it has a desk for them.
 
         Raises:
             ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; ``audit-log-cut``; or as
@@ -220,6 +220,7 @@ class NodeSettings(BaseModel):
                 audit_log=audit_log,
                 studies=open_studies(self),
                 share_reviews=self.share_reviews,
+                links=links,
             )
         except BaseException:
             audit_log.close()
@@ -300,6 +301,7 @@ def _tables(settings: type[NodeSettings]) -> dict[str, set[str]]:
         "policy": set(Policy.model_fields),
         "limits": set(Limits.model_fields),
         "retention": set(Retention.model_fields),
+        "links": set(LinkPolicy.model_fields),
     }
 
 
@@ -324,60 +326,3 @@ def check_outside(key_file: Path, home: Path) -> None:
             f"the key file {key_file} lies inside the node's directory {home}",
             "choose a path elsewhere, best on a medium of its own, so that a copied disk opens nothing",
         )
-
-
-def create_node(
-    home: Path, country: str, key_file: Path, max_victims: int, wanted: Wanted | None = None
-) -> NodeSettings:
-    """Make a new node: its directory, an empty case store, ``node.toml`` and the three key files.
-
-    Args:
-        home: The new directory.
-        country: The member state.
-        key_file: A new file for the secrets; the two other key files go beside it.
-        max_victims: Public cap on the number of victims.
-        wanted: What the file of secrets is to be under; None for nothing but its mode.
-
-    Raises:
-        ConfigurationError: ``unknown-country``, ``node-exists``, ``key-file-inside-home``,
-            ``key-file-exists``, ``node-unwritable``, or as ``key_source.content``. Nothing that exists is
-            overwritten.
-    """
-    if country not in STATES:
-        raise ConfigurationError(
-            "unknown-country",
-            f"{country!r} is not a state of the federation",
-            f"give one of {' '.join(STATES)}",
-        )
-    home, key_file = Path(home).absolute(), Path(key_file).absolute()
-    check_outside(key_file, home)
-    wanted, keys = wanted or Wanted(), NodeKeys.generate()
-    content = key_source.content(keys, wanted)
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(home.iterdir()):
-            raise ConfigurationError(
-                "node-exists", f"{home} is not empty", "choose a new directory for the node"
-            )
-        write_key_file(key_file, content)
-        signing_key_file = key_file.with_name(f"{key_file.name}.signing")
-        save_key(Ed25519PrivateKey.generate(), signing_key_file)
-        transport_key_file = key_file.with_name(f"{key_file.name}.transport")
-        save_transport_key(new_transport_key(), transport_key_file)
-        CaseStore.create(home / "store", keys, max_victims)
-        text = TEMPLATE.format(
-            country=country,
-            key_file=quoted(key_file),
-            signing_key_file=quoted(signing_key_file),
-            transport_key_file=quoted(transport_key_file),
-            protection=protection_text(wanted.protection, wanted.passphrase_file),
-        )
-        with (home / SETTINGS_FILE).open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise ConfigurationError(
-            "node-unwritable",
-            f"no node can be made in {home}: {error.strerror}",
-            "choose a directory that this user may write to",
-        ) from error
-    return NodeSettings.load(home)

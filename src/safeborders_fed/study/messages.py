@@ -4,9 +4,10 @@ Guarantees:
 
 - A message is a length-prefixed canonical JSON header followed by raw little-endian arrays that the header
   names. ``decode`` accepts only what ``encode`` writes, and says what is wrong without echoing content.
-- What a node sends of its case data is a ``Contribution``, nothing else; besides it sends a ``Refusal`` or an
-  answer of ``study.handshake`` or ``study.offering``. A refusal carries one code of a fixed list that data
-  never decides. The length of a contribution follows from the manifest alone.
+- What a study learns of case data is a ``Contribution``, nothing else; besides a node sends a ``Refusal``, an
+  answer of ``study.handshake`` or ``study.offering``, or, in links, of ``study.link_messages``. A refusal
+  carries one code of a fixed list that data never decides. The length of a contribution follows from the
+  manifest alone.
 - A contribution is signed over all of it.
 """
 
@@ -25,6 +26,7 @@ from safeborders_fed.masking.keys import SignedKey
 from safeborders_fed.masking.signing import Purpose, sign, verify
 from safeborders_fed.study import canonical, wire
 from safeborders_fed.study.handshake import Handshake, Head, is_handshake, parse_handshake
+from safeborders_fed.study.link_messages import LinkMessage, is_link, parse_link
 from safeborders_fed.study.offering import Offering, is_offering, parse_offering
 
 Attempt = tuple[str, int, int]
@@ -162,7 +164,7 @@ class Refusal:
         return wire.encode({"type": "refusal", "node": self.node, "reason": self.reason.value}, {})
 
 
-Message = Round | Contribution | Refusal | Handshake | Offering
+Message = Round | Contribution | Refusal | Handshake | Offering | LinkMessage
 
 
 def decode(data: bytes) -> Message:
@@ -187,6 +189,8 @@ def _message(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Message
         return parse_handshake(header)
     if is_offering(header["type"]):
         return parse_offering(header)
+    if is_link(header["type"]):
+        return parse_link(header, arrays)
     match header["type"]:
         case "round":
             if any(array.dtype != wire.DTYPES["f8"] for array in arrays.values()):

@@ -23,7 +23,7 @@ from safeborders_fed.study import canonical
 
 PROTOCOL: Final = 2
 """Raised whenever an existing message, hash or signature changes. It stands in the magic, as one digit."""
-MINOR: int = 0
+MINOR: int = 1
 """Raised whenever a kind of message, or a word in a fixed list, is added. Nothing else changes with it."""
 SUPPORTED_DIFFERENCE: Final = 1
 _MAGIC: Final = b"SBF"

@@ -11,7 +11,7 @@ from safeborders_fed.audit.chain import verify
 from safeborders_fed.audit.export import lines_after
 from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, UsageError
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 
 
 def numbers(path: Path, since: int) -> list[int]:

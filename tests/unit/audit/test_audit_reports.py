@@ -28,7 +28,7 @@ from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import auditing
 from safeborders_fed.node.auditing import Exported, of_file
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.study.key_files import load_key
 
 YEAR = Period(date(2026, 1, 1), date(2026, 12, 31))

@@ -10,8 +10,9 @@ from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.population_counts import NoisedCount
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.handshake import Head
 
 POLICY = """

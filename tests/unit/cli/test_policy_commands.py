@@ -13,9 +13,10 @@ from federation_of import SMALL, study
 from safeborders_fed.cli.main import run
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.opening_hours import DAYS
 from safeborders_fed.node.population_counts import NoisedCount
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.study.publication import publish
 

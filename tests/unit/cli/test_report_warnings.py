@@ -14,7 +14,7 @@ from federation_of import study
 from model_samples import Operators
 from safeborders_fed.analyses.base import Release
 from safeborders_fed.cli import main
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.study import publication, release_file
 from safeborders_fed.study.key_files import load_key
 from safeborders_fed.study.manifest import Manifest

@@ -13,8 +13,9 @@ from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.approvals import create_approver_key, load_approver_key, require_approvals
 from safeborders_fed.node.approvers import add, can_approve, enrolled, revoke
 from safeborders_fed.node.changes import alone
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.rosters import accept, review
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.key_files import load_key
 
 TODAY = NOW.date()

@@ -27,8 +27,9 @@ from safeborders_fed.node import backup, restoring
 from safeborders_fed.node.approvals import Approver, create_approver_key
 from safeborders_fed.node.approvers import approvers_to_bytes
 from safeborders_fed.node.backup import Manifest, back_up
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.restoring import restore
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key
 

@@ -17,8 +17,9 @@ from safeborders_fed.errors import ConfigurationError, RefusedError, SafeBorders
 from safeborders_fed.node import budget_statement, layout
 from safeborders_fed.node.budget_statement import StatedBudget, Statement, made_from, read, state
 from safeborders_fed.node.caps import Caps
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.handshake import Head
 
 CAPS = Caps(1.0, 2.0, 3.0)

@@ -19,7 +19,7 @@ from safeborders_fed.errors import ConfigurationError, DataError, PeerError, Ref
 from safeborders_fed.node import checkup, own_keys
 from safeborders_fed.node.approvals import create_approver_key
 from safeborders_fed.node.approvers import add, revoke
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.study.checkup import Finding
 from safeborders_fed.study.handshake import Head
 from safeborders_fed.study.key_files import load_key

@@ -9,9 +9,10 @@ import pytest
 
 from federation_of import EIGHT, MAX_VICTIMS, NODES, POLICY, ROOT, study
 from safeborders_fed.errors import ConfigurationError, RefusedError
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.policy_check import doubtful, wrong
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.node.settings_text import TEMPLATE
 from safeborders_fed.study.manifest import Manifest
 

@@ -20,9 +20,10 @@ from safeborders_fed.cases import wrapping
 from safeborders_fed.cases.keys import NodeKeys
 from safeborders_fed.errors import ConfigurationError, SafeBordersError, UsageError
 from safeborders_fed.node import key_hook, key_source
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.node.key_source import Wanted
 from safeborders_fed.node.rewrapping import rewrap
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.settings import NodeSettings
 
 PHRASE = "correct horse battery"
 WRAPPED = b"ciphertext of the key service"

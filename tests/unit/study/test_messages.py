@@ -25,7 +25,7 @@ ROUND = Round(
 )
 
 
-START = b"SBF%d\0\0" % wire.PROTOCOL
+START = b"SBF%d%c\0" % (wire.PROTOCOL, wire.MINOR)
 
 
 def test_a_round_comes_back_as_it_was() -> None:

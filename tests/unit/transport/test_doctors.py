@@ -15,7 +15,7 @@ import pytest
 
 from enrolment_samples import Site, federation
 from safeborders_fed.errors import PeerError
-from safeborders_fed.node.settings import create_node
+from safeborders_fed.node.creating import create_node
 from safeborders_fed.study.checkup import Finding, ok
 from safeborders_fed.transport import doctor_coordinator, doctor_node
 from safeborders_fed.transport.probes import Answer, Deadline, Shown

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from safeborders_fed.errors import ConfigurationError
-from safeborders_fed.node.settings import NodeSettings, create_node
+from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.transport import node_service
 from safeborders_fed.transport.node_service import NodeService, patiently
 from safeborders_fed.transport.status import LINK_FILE, write_json
