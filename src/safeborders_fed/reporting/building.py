@@ -1,13 +1,13 @@
-"""The page of published tables: one HTML file that works offline, from releases that operators signed.
+"""The one page of released tables: one HTML file that works offline, from releases that operators signed.
 
 Guarantees:
 
-- Nothing is on the page but what the released documents publish: rounded counts, with suppressed ones
-missing.
+- Every count of victims by trait is one that the released documents publish: rounded, with suppressed ones
+missing. A demonstration adds what it knows beside its tables (``model.Demonstration``), and no such count.
 - One file: no script, no link to anything outside, and a content security policy that permits nothing but its
   own style sheet (by hash). Whatever text the documents hold is escaped.
-- The same releases and title give the same page, byte for byte: it bears the day of the release, not of
-today.
+- The same releases, title and facts give the same page, byte for byte: it bears the day of the release, not
+  of today.
 - Releases that are not of one series, or of which one between is missing, are refused.
 """
 
@@ -18,23 +18,40 @@ from itertools import pairwise
 from typing import Final
 
 from safeborders_fed.errors import RefusedError, UsageError
-from safeborders_fed.reporting import shown_findings, shown_method
-from safeborders_fed.reporting.comparing import compare
+from safeborders_fed.reporting import (
+    findings,
+    shown_absent,
+    shown_changes,
+    shown_demo,
+    shown_findings,
+    shown_method,
+)
+from safeborders_fed.reporting.comparing import require_series
+from safeborders_fed.reporting.language import N_, _
+from safeborders_fed.reporting.model import Demonstration
 from safeborders_fed.reporting.pages import page, require_extra
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import Book
 from safeborders_fed.reporting.shown_parts import Section
 
-TITLE: Final = "Victims of trafficking in human beings"
+TITLE: Final = N_("Victims of trafficking in human beings")
 LONGEST_TITLE: Final = 200
 
 
-def build(releases: Sequence[Released], title: str = TITLE) -> str:
+def build(
+    releases: Sequence[Released],
+    title: str | None = None,
+    *,
+    synthetic: bool = False,
+    extra: Demonstration | None = None,
+) -> str:
     """The page as text, of the last release, beside those before it.
 
     Args:
         releases: At least one, earliest first.
-        title: Heading of the page.
+        title: Heading of the page; ``TITLE`` if there is none.
+        synthetic: Whether the records are made up, which the banner then says.
+        extra: What a demonstration adds.
 
     Raises:
         ConfigurationError: ``report-extra-missing``.
@@ -45,7 +62,8 @@ def build(releases: Sequence[Released], title: str = TITLE) -> str:
     require_extra()
     if not releases:
         raise UsageError("no-releases", "no released tables are given", "name ID.tables.json")
-    if not title.strip() or len(title) > LONGEST_TITLE or not title.isprintable():
+    heading = _(TITLE) if title is None else title
+    if not heading.strip() or len(heading) > LONGEST_TITLE or not heading.isprintable():
         raise UsageError(
             "bad-title",
             f"a title is one line of 1 to {LONGEST_TITLE} characters",
@@ -54,33 +72,60 @@ def build(releases: Sequence[Released], title: str = TITLE) -> str:
     for before, after in pairwise(releases):
         _require_series(before, after)
     book = Book(releases[-1].loaded.tables)
+    counted, closing = _sections(book, releases), _closing(book, releases, scores=extra is not None)
+    added = () if extra is None else shown_demo.links(extra)
     return page(
-        "tables_page.html.j2",
-        title=title.strip(),
+        "page.html.j2",
+        title=heading.strip(),
+        synthetic=synthetic,
         released=releases[-1],
         tables=book.tables,
-        findings=shown_findings.findings(book, releases),
-        sections=_sections(book, releases),
+        findings=(
+            *shown_findings.findings(book, releases),
+            *(() if extra is None else findings.of_demonstration(extra)),
+        ),
+        links=(*_links(counted), *added, *_links(closing)),
+        sections=counted,
+        extra=extra,
+        closing=closing,
+        **({} if extra is None else shown_demo.facts(extra)),
     )
 
 
+def _links(sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
+    return tuple((section.id, section.heading) for section in sections)
+
+
 def _sections(book: Book, releases: Sequence[Released]) -> tuple[Section, ...]:
+    """What is counted, in the order of the page."""
     from safeborders_fed.reporting import shown_sections as drawn  # noqa: PLC0415 - needs the extra
+    from safeborders_fed.reporting import shown_where as where  # noqa: PLC0415 - needs the extra
 
     return (
         drawn.trend(book),
-        shown_findings.changes(book),
-        *((shown_findings.against_earlier(releases),) if len(releases) > 1 else ()),
+        shown_changes.changes(book),
+        *((shown_changes.against_earlier(releases),) if len(releases) > 1 else ()),
         drawn.mix(book),
         drawn.ages(book),
         drawn.forms_ages(book),
-        drawn.corridors(book),
-        drawn.groups(book),
+        where.corridors(book),
+        where.groups(book),
+        where.states(book),
         drawn.how(book),
         drawn.recruiters(book),
-        drawn.coverage(book),
+        shown_absent.typologies(),
+        shown_absent.warnings(),
+        shown_absent.links(),
+        where.coverage(book, releases),
+        where.comparability(book),
+    )
+
+
+def _closing(book: Book, releases: Sequence[Released], *, scores: bool) -> tuple[Section, ...]:
+    """How to read the page, after whatever a demonstration adds."""
+    return (
         shown_method.method(book.tables),
-        shown_method.symbols(),
+        shown_method.symbols(scores=scores),
         shown_method.downloads(releases),
     )
 
@@ -94,7 +139,7 @@ def _require_series(before: Released, after: Released) -> None:
         )
     if one.study == other.study and other.version - one.version > 1:
         raise _gap(f"version {one.version + 1} of study {one.study!r} lies between {one.id} and {other.id}")
-    compare(before, after)
+    require_series(before, after)
     if other.compared.get(one.id) != before.loaded.sha256:
         raise _gap(f"{other.id} was published without being compared with {one.id}")
 

@@ -50,14 +50,10 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
         UsageError: ``wrong-order``.
         RefusedError: ``same-study`` or ``not-comparable``.
     """
+    require_series(before, after)
     one, other = before.loaded.tables, after.loaded.tables
-    if before.statement.statement.day > after.statement.statement.day:
-        raise UsageError(
-            "wrong-order",
-            f"{one.id} was released on {before.statement.statement.day}, after {other.id}",
-            "name the earlier release first",
-        )
-    _require_comparable(one, other)
+    if set(one.states) != set(other.states):
+        raise _not_comparable(one, other)
     later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
     found: list[Change] = []
     for table in one.tables:
@@ -67,20 +63,37 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _require_comparable(one: Tables, other: Tables) -> None:
+def require_series(before: Released, after: Released) -> None:
+    """Refuses two releases that cannot be of one series: the states of a series may change.
+
+    Raises:
+        UsageError: ``wrong-order``.
+        RefusedError: ``same-study`` or ``not-comparable``.
+    """
+    one, other = before.loaded.tables, after.loaded.tables
+    if before.statement.statement.day > after.statement.statement.day:
+        raise UsageError(
+            "wrong-order",
+            f"{one.id} was released on {before.statement.statement.day}, after {other.id}",
+            "name the earlier release first",
+        )
     if one.manifest_hash == other.manifest_hash:
         raise RefusedError(
             "same-study",
             f"{one.id} and {other.id} are of one study, whose counts are the same",
             "compare the releases of two studies",
         )
-    if (one.population, set(one.states)) != (other.population, set(other.states)):
-        raise RefusedError(
-            "not-comparable",
-            f"{one.id} counts {one.population} in {', '.join(one.states)}, and {other.id} counts "
-            f"{other.population} in {', '.join(other.states)}",
-            "compare releases of the same states and population",
-        )
+    if one.population != other.population:
+        raise _not_comparable(one, other)
+
+
+def _not_comparable(one: Tables, other: Tables) -> RefusedError:
+    return RefusedError(
+        "not-comparable",
+        f"{one.id} counts {one.population} in {', '.join(one.states)}, and {other.id} counts "
+        f"{other.population} in {', '.join(other.states)}",
+        "compare releases of the same states and population",
+    )
 
 
 def _changes(before: DisclosedTable, after: DisclosedTable) -> list[Change]:

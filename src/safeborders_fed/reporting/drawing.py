@@ -7,7 +7,7 @@ Guarantees:
 - No script, no link, no style attribute, no external reference; ids begin with the chart's name, so that
   several charts can share a page; the same input gives the same text.
 
-Needs the extra ``[report]``; ``report`` says so when it is missing.
+Needs the extra ``[report]``; ``building`` says so when it is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import altair as alt
@@ -70,42 +70,6 @@ class Chart:
 def inline(rows: Sequence[dict[str, Any]]) -> alt.InlineData:
     """Rows as data that stand in the specification itself."""
     return alt.InlineData(values=list(rows))
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a shaded matrix.
-
-    Attributes:
-        row: Its row.
-        column: Its column.
-        share: Per cent, what it is shaded by; None for grey.
-        label: What stands in it.
-    """
-
-    row: str
-    column: str
-    share: int | None
-    label: str
-
-
-def matrix(cells: Sequence[Cell], *, legend: str, cell_width: int) -> alt.LayerChart:
-    """A shaded matrix with a text in every cell; rows and columns in the order in which they come."""
-    columns = list(dict.fromkeys(cell.column for cell in cells))
-    rows = list(dict.fromkeys(cell.row for cell in cells))
-    x = alt.X("column:N", title=None, sort=columns, axis=alt.Axis(orient="top", labelAngle=0, ticks=False))
-    axis = alt.Axis(labelLimit=170, ticks=False, labelPadding=6)
-    y = alt.Y("row:N", title=None, sort=rows, axis=axis)
-    scale = alt.Scale(type="threshold", domain=list(SHADE_STEPS), range=list(SHADES))
-    below = alt.Legend(orient="bottom", gradientLength=260, titleLimit=400)
-    shade = alt.Color("share:Q", title=legend, scale=scale, legend=below)
-    ink = alt.condition(f"datum.share >= {DARK_FROM}", alt.value("#ffffff"), alt.value(INK))
-    base = alt.Chart(inline([asdict(cell) for cell in cells])).encode(x=x, y=y)
-    return alt.layer(
-        base.mark_rect(stroke="#ffffff", color="#e6e6e6"),
-        base.transform_filter("datum.share != null").mark_rect(stroke="#ffffff").encode(color=shade),
-        base.mark_text(fontSize=12).encode(text="label:N", color=ink),
-    ).properties(width=cell_width * len(columns), height=30 * len(rows))
 
 
 def draw(chart: alt.LayerChart, name: str, title: str, description: str) -> Chart:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from safeborders_fed.analyses.trend_choice import CATALOGUE
 from safeborders_fed.cases.contract import features
 from safeborders_fed.cases.encoding import target_fields
 from safeborders_fed.simulation.nodes import MAX_VICTIMS, CaseFile
@@ -79,7 +80,11 @@ def typologies(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
 
 def trends(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
     """Purpose and parameters of the study of tables."""
-    return "Show trend tables over all states with honest error margins.", _years(files)
+    return "Show tables over all states with honest error margins.", {
+        **_years(files),
+        "tables": list(CATALOGUE),
+        "states": sorted(file.node for file in files),
+    }
 
 
 def wish(
