@@ -48,7 +48,7 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
 
     Raises:
         UsageError: ``wrong-order``.
-        RefusedError: ``same-study`` or ``not-comparable``.
+        RefusedError: ``same-study``, ``types-differ`` or ``not-comparable``.
     """
     one, other = before.loaded.tables, after.loaded.tables
     if before.statement.statement.day > after.statement.statement.day:
@@ -73,6 +73,13 @@ def _require_comparable(one: Tables, other: Tables) -> None:
             "same-study",
             f"{one.id} and {other.id} are of one study, whose counts are the same",
             "compare the releases of two studies",
+        )
+    if one.types is not None or other.types is not None:
+        raise RefusedError(
+            "types-differ",
+            f"{(one if one.types is not None else other).id} counts types, and T1 of one study is not T1 of"
+            " another",
+            "read the types of both releases side by side; what sets each apart says which are alike",
         )
     if (one.population, set(one.states)) != (other.population, set(other.states)):
         raise RefusedError(
