@@ -58,6 +58,7 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
             "name the earlier release first",
         )
     _require_comparable(one, other)
+    require_no_types(one, other)
     later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
     found: list[Change] = []
     for table in one.tables:
@@ -73,13 +74,6 @@ def _require_comparable(one: Tables, other: Tables) -> None:
             "same-study",
             f"{one.id} and {other.id} are of one study, whose counts are the same",
             "compare the releases of two studies",
-        )
-    if one.types is not None or other.types is not None:
-        raise RefusedError(
-            "types-differ",
-            f"{(one if one.types is not None else other).id} counts types, and T1 of one study is not T1 of"
-            " another",
-            "read the types of both releases side by side; what sets each apart says which are alike",
         )
     if (one.population, set(one.states)) != (other.population, set(other.states)):
         raise RefusedError(
@@ -99,3 +93,18 @@ def _changes(before: DisclosedTable, after: DisclosedTable) -> list[Change]:
         if row.value is not None and value is not None:
             found.append(Change(before.name, row.codes, row.value, value, margin))
     return found
+
+
+def require_no_types(one: Tables, other: Tables) -> None:
+    """Refuses releases of different studies that count types.
+
+    Raises:
+        RefusedError: ``types-differ``.
+    """
+    typed = [tables.id for tables in (one, other) if tables.types is not None]
+    if typed:
+        raise RefusedError(
+            "types-differ",
+            f"types are counted in {' and '.join(typed)}, and T1 of one study is not T1 of another",
+            "read both releases side by side: what sets each type apart says which are alike",
+        )

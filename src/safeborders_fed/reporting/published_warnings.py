@@ -26,10 +26,17 @@ from typing import Final, Literal
 import numpy as np
 
 from safeborders_fed.errors import UsageError
-from safeborders_fed.reporting.early_warning import TIME_AXES, SeriesWarning, Verdict, Warnings, warnings_of
+from safeborders_fed.reporting.early_warning import SeriesWarning, Verdict, Warnings, warnings_of
 from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
 from safeborders_fed.study.table_file import DisclosedTable, Rules
-from safeborders_fed.study.table_notes import PERIOD, Counts, EarlyWarnings, RaisedSeries, WarningNumbers
+from safeborders_fed.study.table_notes import (
+    PERIOD,
+    TIME_AXES,
+    Counts,
+    EarlyWarnings,
+    RaisedSeries,
+    WarningNumbers,
+)
 
 _NOTHING_TO_FOLLOW: Final = frozenset({"no-series", "unknown-period"})
 _SERIES: Final = "series"

@@ -9,14 +9,13 @@ Needs the extra ``[report]``; ``building`` says so when it is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from safeborders_fed.cases.contract import FIELDS, UNKNOWN
 from safeborders_fed.reporting.figures import PLUS_MINUS
 from safeborders_fed.reporting.grids import Grid, grid_chart
 from safeborders_fed.reporting.language import N_, _, ngettext
+from safeborders_fed.reporting.planted import Planted
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import OTHER, Shown, View, view_of, words
 from safeborders_fed.reporting.shown_charts import bars_chart, describe
@@ -43,21 +42,6 @@ _TRUTH: Final = N_(
 )
 _LATEST: Final = 10
 """Years in the matrix; the table behind it has all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """What is known of the truth where records are made up.
-
-    Attributes:
-        labels: Name of a type to the label of the planted way that it finds again; no others.
-        adjusted_rand: Agreement of the types with the planted ways.
-        adjusted_rand_pooled: That of the same method on all files together without privacy.
-    """
-
-    labels: Mapping[str, str]
-    adjusted_rand: float | None = None
-    adjusted_rand_pooled: float | None = None
 
 
 def typologies(released: Released, planted: Planted | None = None) -> Section:

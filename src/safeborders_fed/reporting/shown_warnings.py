@@ -16,7 +16,7 @@ from safeborders_fed.reporting.shown import View, view_of, words
 from safeborders_fed.reporting.shown_charts import Counts, series_chart
 from safeborders_fed.reporting.shown_parts import AXES, Block, Drawing, Part, Section, cell, note
 from safeborders_fed.study.table_file import Tables
-from safeborders_fed.study.table_notes import PERIOD, EarlyWarnings, RaisedSeries
+from safeborders_fed.study.table_notes import PERIOD, TYPE, EarlyWarnings, RaisedSeries
 
 ID: Final = "warnings"
 DRAWN: Final = 6
@@ -29,6 +29,7 @@ _NOT: Final = (
     ),
     N_("No warning is no proof that nothing changed: small changes cannot be told from noise."),
 )
+_TYPE: Final = N_("Type")
 _NOISE: Final = N_("not distinguishable from noise")
 
 
@@ -141,9 +142,13 @@ def _periods(each: RaisedSeries) -> str:
 
 def _name(each: RaisedSeries) -> str:
     """The series in words, axis by axis."""
-    return ", ".join(
-        f"{AXES.get(axis, axis.capitalize())}: {words(axis, code)}" for axis, code in each.codes.items()
-    )
+    return ", ".join(f"{_axis(axis)}: {words(axis, code)}" for axis, code in each.codes.items())
+
+
+def _axis(name: str) -> str:
+    if name == TYPE:
+        return _(_TYPE)
+    return _(AXES[name]) if name in AXES else name
 
 
 def _drawing(at: int, each: RaisedSeries, view: View) -> Drawing:

@@ -19,6 +19,7 @@ from safeborders_fed.study.manifest import Identifier
 
 TYPE: Final = "type"
 """The axis of types, and the table of their counts."""
+TIME_AXES: Final = ("period", "year", "quarter", "month")
 PERIOD: Final = re.compile(r"\d{4}(-?Q[1-4]|-(0[1-9]|1[0-2]))?")
 """A code of time: a year, a quarter or a month."""
 Text = Annotated[str, Limit(pattern=r"^[A-Za-z0-9_+<>= .:/-]{1,64}$")]
