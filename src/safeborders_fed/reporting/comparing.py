@@ -48,12 +48,13 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
 
     Raises:
         UsageError: ``wrong-order``.
-        RefusedError: ``same-study`` or ``not-comparable``.
+        RefusedError: ``same-study``, ``types-differ`` or ``not-comparable``.
     """
     require_series(before, after)
     one, other = before.loaded.tables, after.loaded.tables
     if set(one.states) != set(other.states):
         raise _not_comparable(one, other)
+    require_no_types(one, other)
     later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
     found: list[Change] = []
     for table in one.tables:
@@ -105,3 +106,18 @@ def _changes(before: DisclosedTable, after: DisclosedTable) -> list[Change]:
         if row.value is not None and value is not None:
             found.append(Change(before.name, row.codes, row.value, value, margin))
     return found
+
+
+def require_no_types(one: Tables, other: Tables) -> None:
+    """Refuses releases of different studies that count types.
+
+    Raises:
+        RefusedError: ``types-differ``.
+    """
+    typed = [tables.id for tables in (one, other) if tables.types is not None]
+    if typed:
+        raise RefusedError(
+            "types-differ",
+            f"types are counted in {' and '.join(typed)}, and T1 of one study is not T1 of another",
+            "read both releases side by side: what sets each type apart says which are alike",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import safeborders_fed
 from safeborders_fed.coordinator import table_releases
@@ -12,7 +13,10 @@ from safeborders_fed.coordinator.study_files import StudyFiles
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.reporting import exports
 from safeborders_fed.reporting.disclosure import disclose
+from safeborders_fed.reporting.early_warning import ALPHA
 from safeborders_fed.reporting.noisy_tables import TableRelease, tables_of
+from safeborders_fed.reporting.published_types import by_size, comparable, types_of
+from safeborders_fed.reporting.published_warnings import published_warnings
 from safeborders_fed.study import canonical, release_file
 from safeborders_fed.study.table_file import Loaded, Rules, TableFile, Tables
 
@@ -35,10 +39,26 @@ class Origin:
 
 
 def document(
-    release: TableRelease, rules: Rules, origin: Origin, before: tuple[Loaded, ...] = ()
+    release: TableRelease,
+    rules: Rules,
+    origin: Origin,
+    before: tuple[Loaded, ...] = (),
+    false_alarms: float | None = None,
 ) -> TableFile:
-    """The tables as operators sign them: disclosed, with hashes of all exports. Raises as ``disclose``."""
-    tables = Tables(
+    """The tables as operators sign them: disclosed, with hashes of all exports.
+
+    Args:
+        release: The noisy tables.
+        rules: How to round and suppress.
+        origin: Where they come from.
+        before: What was handed out earlier.
+        false_alarms: False-alarm rate of the early warnings beside the tables; None for no warnings.
+
+    Raises:
+        SafeBordersError: As ``disclose`` and ``published_warnings``.
+    """
+    earlier = comparable(release, [each.tables for each in before])
+    made = Tables(
         study=release.study,
         version=origin.version,
         manifest_hash=release.manifest_hash,
@@ -51,27 +71,45 @@ def document(
         mechanism=MECHANISM,
         rules=rules,
         compared={each.tables.id: each.sha256 for each in before},
-        tables=disclose(release, rules, [each.tables for each in before]),
+        tables=disclose(release, rules, earlier),
         created=origin.created,
         software_version=safeborders_fed.__version__,
     )
+    tables = _with_notes(made, release, earlier, false_alarms)
     files = exports.exports(tables)
     files[exports.names(tables.id)["noisy"]] = exports.noisy_measurements(release, tables.id)
     return TableFile(tables=tables, exports={name: canonical.sha256(data) for name, data in files.items()})
 
 
-def prepare(home: CoordinatorHome, study: str, rules: Rules, today: date) -> Loaded:
+def _with_notes(
+    made: Tables, release: TableRelease, earlier: list[Tables], false_alarms: float | None
+) -> Tables:
+    """What is said beside the counts; the document is made anew, so that it checks itself."""
+    notes: dict[str, Any] = {}
+    if release.types is not None:
+        notes["tables"] = by_size(made, release, earlier)
+        notes["types"] = types_of(release.types, notes["tables"])
+    if false_alarms is not None:
+        shown = notes.get("tables", made.tables)
+        notes["warnings"] = published_warnings(release, shown, made.rules, false_alarms)
+    return Tables(**{**dict(made), **notes})
+
+
+def prepare(
+    home: CoordinatorHome, study: str, rules: Rules, today: date, false_alarms: float | None = ALPHA
+) -> Loaded:
     """Makes the tables of a finished study a candidate.
 
     Args:
         home: The coordinator.
-        study: A trends study.
+        study: A trends or a typology study.
         rules: How to round and suppress.
         today: UTC.
+        false_alarms: As ``document``.
 
     Raises:
-        UsageError: ``unknown-study``, or ``no-tables``, for the study of another analysis.
-        RefusedError: ``not-finished``, or as ``disclose``.
+        UsageError: ``unknown-study``; ``no-tables``, for the study of another analysis; or as ``document``.
+        RefusedError: ``not-finished`` or ``no-types``, or as ``document``.
         PeerError: ``release-altered``, or as ``release_file.from_bytes``.
     """
     files = StudyFiles(home, study)
@@ -90,7 +128,7 @@ def prepare(home: CoordinatorHome, study: str, rules: Rules, today: date) -> Loa
         )
     release = tables_of(published, manifest)
     origin = Origin(canonical.sha256(data), table_releases.next_version(home, manifest.id), today)
-    made = document(release, rules, origin, table_releases.handed_out(home))
+    made = document(release, rules, origin, table_releases.handed_out(home), false_alarms)
     return table_releases.store(home, made.to_bytes(), exports.noisy_measurements(release, made.tables.id))
 
 
