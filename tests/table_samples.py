@@ -67,7 +67,7 @@ def counts(seed: int, years: int = 3) -> NDArray[np.float64]:
 
 
 def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelease:
-    """A release of all tables of the catalogue but those for warnings, with the margins that such a study releases."""
+    """A release of all tables of the catalogue but those over time, with the margins of such a study."""
     draw = np.random.default_rng(seed)
     own = {axis.name: Axis(axis.name, axis.codes) for axis in further_axes()}
     own |= {axis.name: Axis(axis.name, axis.codes) for axis in (form_axis(), age_axis())}
