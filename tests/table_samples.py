@@ -67,7 +67,7 @@ def counts(seed: int, years: int = 3) -> NDArray[np.float64]:
 
 
 def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelease:
-    """A release of all tables of the catalogue, with the margins that such a study releases."""
+    """A release of all tables of the catalogue but those over time, with the margins of such a study."""
     draw = np.random.default_rng(seed)
     own = {axis.name: Axis(axis.name, axis.codes) for axis in further_axes()}
     own |= {axis.name: Axis(axis.name, axis.codes) for axis in (form_axis(), age_axis())}
@@ -76,7 +76,8 @@ def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelea
     weights = {name: draw.dirichlet(np.full(len(axis.codes), 0.7)) for name, axis in own.items()}
     weights[period] = np.append(np.linspace(1, 1.6, len(periods)), 0.2)
     weights[period] /= weights[period].sum()
-    kept = [tuple(period if name == PERIOD else name for name in axes) for axes in CATALOGUE.values()]
+    followed = {name: axes for name, axes in CATALOGUE.items() if not name.endswith("-over-time")}
+    kept = [tuple(period if name == PERIOD else name for name in axes) for axes in followed.values()]
     tables = []
     for names in (*kept, *((name,) for name in own), ()):
         cells = np.asarray(float(300 * len(periods)))

@@ -15,7 +15,7 @@ PARAMETERS = {
     "first_year": 2018,
     "last_year": 2025,
     "frequency": "Q",
-    "tables": list(CATALOGUE),
+    "tables": [name for name in CATALOGUE if name != "corridors-over-time"],
     "states": list(NODES),
 }
 

@@ -21,10 +21,11 @@ from safeborders_fed.cases.encoding import NO_VICTIM, Victims, merge
 from safeborders_fed.errors import ConfigurationError, RefusedError
 
 STATES = ("BE", "BG", "FI")
+LARGEST = "corridors-over-time"
 EVERY: dict[str, Any] = {
     "first_year": 2019,
     "last_year": 2025,
-    "tables": list(CATALOGUE),
+    "tables": [name for name in CATALOGUE if name != LARGEST],
     "states": list(STATES),
 }
 
@@ -236,17 +237,33 @@ def test_shares_move_precision_between_tables() -> None:
         ({"states": []}, "name the participants"),
         ({"tables": ["forms"]}, "name the participants with these only"),
         ({"shares": [1.0]}, "one number from 0.01"),
-        ({"shares": [1.0] * (len(CATALOGUE) - 1) + [0.0]}, "one number from 0.01"),
+        ({"shares": [1.0] * (len(EVERY["tables"]) - 1) + [0.0]}, "one number from 0.01"),
         ({"tables": [], "states": [], "frequency": "Q"}, "name tables"),
         ({"first_quarter": 2}, "for frequency Q only"),
         ({"frequency": "Q", "first_year": 2025, "first_quarter": 4, "last_quarter": 3}, "must not precede"),
         ({"frequency": "Q", "first_year": 1990}, "10,000 are the most"),
+        ({"tables": [LARGEST], "states": [], "first_year": 2019}, "10,000 are the most"),
     ],
 )
 def test_a_choice_that_does_not_hold_is_refused_in_words(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as found:
         trends(**changes)
     assert found.value.code == "bad-parameters"
+
+
+def test_forty_quarters_of_series_fit_a_study_and_six_of_corridors() -> None:
+    series = [name for name in CATALOGUE if name.endswith("-over-time") and name != LARGEST]
+    long = {"frequency": "Q", "first_year": 2016, "last_year": 2025, "states": []}
+    names = {table.rpartition(" x ")[2] for table in expected_tables(trends(**long, tables=series))}
+    assert {"citizenship", "exploitation", "recruitment", "means"} <= names
+    six = {**long, "first_year": 2024, "first_quarter": 3, "tables": [LARGEST]}
+    assert "quarter x citizenship x exploitation" in expected_tables(trends(**six))
+
+
+def expected_tables(analysis: Trends) -> set[str]:
+    """Names of the tables that a study of these releases."""
+    (stage,) = analysis.stages()
+    return set(release_of(analysis, np.zeros(stage.dimension, np.int64)).arrays)
 
 
 def test_names_of_parameters_are_strict() -> None:
