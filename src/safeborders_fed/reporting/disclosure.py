@@ -38,7 +38,7 @@ from safeborders_fed.reporting.sums import Cells, cells_of
 from safeborders_fed.study.table_file import DisclosedTable, Rules, TableAxis, Tables
 
 LARGEST: Final = 20_000
-"""Cells that are protected together at most; what they tell is worked out within a minute."""
+"""Cells that are protected together at most; what they tell is worked out within seconds."""
 
 
 def disclose(
