@@ -42,6 +42,7 @@ def build(
     releases: Sequence[Released],
     title: str | None = None,
     *,
+    typologies: Released | None = None,
     synthetic: bool = False,
     extra: Demonstration | None = None,
 ) -> str:
@@ -50,12 +51,13 @@ def build(
     Args:
         releases: At least one, earliest first.
         title: Heading of the page; ``TITLE`` if there is none.
+        typologies: The release of a typology study, which the page shows beside the tables.
         synthetic: Whether the records are made up, which the banner then says.
         extra: What a demonstration adds.
 
     Raises:
         ConfigurationError: ``report-extra-missing``.
-        UsageError: ``no-releases``, ``bad-title`` or ``wrong-order``.
+        UsageError: ``no-releases``, ``bad-title``, ``no-types`` or ``wrong-order``.
         RefusedError: ``no-periods``, ``too-many-categories``, ``release-gap``, ``same-study`` or
             ``not-comparable``.
     """
@@ -71,8 +73,11 @@ def build(
         )
     for before, after in pairwise(releases):
         _require_series(before, after)
+    _require_types(typologies)
     book = Book(releases[-1].loaded.tables)
-    counted, closing = _sections(book, releases), _closing(book, releases, scores=extra is not None)
+    types = _types(typologies, extra)
+    every = releases if typologies is None else (*releases, typologies)
+    counted, closing = _sections(book, releases, types), _closing(book, every, scores=extra is not None)
     added = () if extra is None else shown_demo.links(extra)
     return page(
         "page.html.j2",
@@ -96,9 +101,18 @@ def _links(sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
     return tuple((section.id, section.heading) for section in sections)
 
 
-def _sections(book: Book, releases: Sequence[Released]) -> tuple[Section, ...]:
+def _types(typologies: Released | None, extra: Demonstration | None) -> Section:
+    if typologies is None:
+        return shown_absent.typologies()
+    from safeborders_fed.reporting import shown_typologies  # noqa: PLC0415 - needs the extra
+
+    return shown_typologies.typologies(typologies, None if extra is None else extra.planted)
+
+
+def _sections(book: Book, releases: Sequence[Released], types: Section) -> tuple[Section, ...]:
     """What is counted, in the order of the page."""
     from safeborders_fed.reporting import shown_sections as drawn  # noqa: PLC0415 - needs the extra
+    from safeborders_fed.reporting import shown_warnings as warned  # noqa: PLC0415 - needs the extra
     from safeborders_fed.reporting import shown_where as where  # noqa: PLC0415 - needs the extra
 
     return (
@@ -113,8 +127,8 @@ def _sections(book: Book, releases: Sequence[Released]) -> tuple[Section, ...]:
         where.states(book),
         drawn.how(book),
         drawn.recruiters(book),
-        shown_absent.typologies(),
-        shown_absent.warnings(),
+        types,
+        warned.warnings(book.tables),
         shown_absent.links(),
         where.coverage(book, releases),
         where.comparability(book),
@@ -128,6 +142,16 @@ def _closing(book: Book, releases: Sequence[Released], *, scores: bool) -> tuple
         shown_method.symbols(scores=scores),
         shown_method.downloads(releases),
     )
+
+
+def _require_types(typologies: Released | None) -> None:
+    """Refuses tables without types where types are wanted."""
+    if typologies is not None and typologies.loaded.tables.types is None:
+        raise UsageError(
+            "no-types",
+            f"{typologies.loaded.tables.id} is a release of trend tables, not of typologies",
+            "give the released tables of a typology study, or none",
+        )
 
 
 def _require_series(before: Released, after: Released) -> None:

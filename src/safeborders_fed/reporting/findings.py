@@ -14,7 +14,8 @@ from safeborders_fed.reporting.accuracy import UNKNOWN, Accuracy
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.figures import area_text, auc_text, cost_text, one_in
 from safeborders_fed.reporting.language import N_, _, ngettext
-from safeborders_fed.reporting.model import Demonstration, Detection, Planted
+from safeborders_fed.reporting.model import Demonstration, Detection
+from safeborders_fed.reporting.planted import Planted
 
 _WHOLE_UP_TO: Final = 99
 _NEARLY_SURE: Final = 99.9
@@ -47,8 +48,8 @@ def of_demonstration(demonstration: Demonstration) -> Iterator[str]:
 
 
 def _planted_findings(planted: Planted) -> Iterator[str]:
-    if not planted.ways:
-        yield _("No type of how the crime is done stands out from the noise.")
+    if not planted.labels:
+        yield _("None of the ways in which the records were made up was found again.")
         return
     if planted.adjusted_rand is None:
         return

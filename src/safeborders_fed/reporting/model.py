@@ -18,6 +18,7 @@ from typing import Literal
 
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
+from safeborders_fed.reporting.planted import Planted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +124,6 @@ class Detection:
         ]
         if unexplained:
             raise refuse(f"no reason is given why node {unexplained[0]!r} has no model of its own")
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """Types of a typology study beside the ways in which made-up records were planted.
-
-    Attributes:
-        ways: Name of each type to the label of the planted way that it finds again; None if it finds none.
-        adjusted_rand: Agreement of types and planted ways over all victims: 1 for perfect, 0 for chance;
-            ``None`` without two victims.
-        adjusted_rand_pooled: The same for types found in all files together without privacy; ``None`` if
-            that was not tried.
-    """
-
-    ways: Mapping[str, str | None]
-    adjusted_rand: float | None
-    adjusted_rand_pooled: float | None = None
-
-    def __post_init__(self) -> None:
-        for value in (self.adjusted_rand, self.adjusted_rand_pooled):
-            if value is not None and not -1 <= value <= 1:
-                raise refuse(f"an adjusted Rand index is {value}, not between -1 and 1")
 
 
 @dataclass(frozen=True, slots=True)

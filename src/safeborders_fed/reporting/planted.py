@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from safeborders_fed.reporting.checks import refuse
+
 
 @dataclass(frozen=True, slots=True)
 class Planted:
@@ -19,3 +21,8 @@ class Planted:
     labels: Mapping[str, str]
     adjusted_rand: float | None = None
     adjusted_rand_pooled: float | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.adjusted_rand, self.adjusted_rand_pooled):
+            if value is not None and not -1 <= value <= 1:
+                raise refuse(f"an adjusted Rand index is {value}, not between -1 and 1")

@@ -12,15 +12,6 @@ def typologies() -> Section:
     return Section("typologies", _("Typologies"), (Part(paragraphs=(said,)),))
 
 
-def warnings() -> Section:
-    """Stands where no series was tested."""
-    said = _(
-        "Not in this release: no series was tested for early warning. That nothing is warned of here does "
-        "not mean that nothing changed."
-    )
-    return Section("warnings", _("Early warnings"), (Part(paragraphs=(said,)),))
-
-
 def links() -> Section:
     """No release has counts of links."""
     said = _(

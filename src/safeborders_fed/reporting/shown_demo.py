@@ -18,7 +18,6 @@ def links(demonstration: Demonstration) -> tuple[tuple[str, str], ...]:
     """Id and heading of each section that a demonstration adds, in the order of the page."""
     return (
         ("privacy", _("Questions and privacy")),
-        *((("planted", _("Typologies beside the truth")),) if demonstration.planted is not None else ()),
         ("detection", _("Detection")),
         *((("card", _("Model card")),) if demonstration.card is not None else ()),
         ("nodes", _("Nodes")),

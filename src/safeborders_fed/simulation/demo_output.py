@@ -9,7 +9,7 @@ from typing import Any, Final
 import safeborders_fed
 from safeborders_fed.cases.contract import field
 from safeborders_fed.privacy import accounting
-from safeborders_fed.reporting import building, reading
+from safeborders_fed.reporting import building
 from safeborders_fed.reporting import card as cards
 from safeborders_fed.reporting import model as facts
 from safeborders_fed.reporting.card_facts import ModelCardFacts
@@ -18,7 +18,6 @@ from safeborders_fed.reporting.shown import Book, Shown
 from safeborders_fed.simulation import demo_models, demo_tables
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
 from safeborders_fed.study import durable
-from safeborders_fed.study.table_file import SUFFIX
 
 TITLE: Final = "SafeBorders Federated: demonstration report"
 _QUESTIONS: Final = {
@@ -49,14 +48,17 @@ def write(result: Result) -> dict[str, Any]:
     (out / "model-card.html").write_text(cards.render_card(card), encoding="utf-8")
     home, keys = demo_models.found_coordinator(out)
     demo_models.release_model(result, home, keys, card, began)
-    loaded = demo_tables.release_tables(home, result.tables, keys, began.date())
-    released = reading.read(home.released / f"{loaded.tables.id}{SUFFIX}")
+    documents = demo_tables.release_documents(home, result, keys, began.date())
     page = building.build(
-        [released], TITLE, synthetic=result.truth is not None, extra=beside(result, card_facts)
+        [documents.tables],
+        TITLE,
+        typologies=documents.typologies,
+        synthetic=result.truth is not None,
+        extra=beside(result, card_facts),
     )
     durable.replace(out / "report.html", page.encode("utf-8"))
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()
-    found = summary(result, released)
+    found = summary(result, documents.tables)
     (out / "summary.json").write_text(_json(found), encoding="utf-8")
     return found
 
@@ -181,7 +183,7 @@ def beside(result: Result, card: ModelCardFacts | None = None) -> facts.Demonstr
         nodes=tuple(facts.NodeFacts(node.name, node.victims, node.report.rejected) for node in result.nodes),
         detection=_detection(result),
         seconds=result.seconds,
-        planted=_planted(result),
+        planted=demo_tables.planted(result),
         card=card,
     )
 
@@ -234,15 +236,3 @@ def _noise(result: Result, done: StudyDone) -> str:
         "Discrete Gaussian noise from every state is in every coordinate of each round's sum; its standard "
         f"deviation is {noise:.1f} times the most that one victim can change the sum."
     )
-
-
-def _planted(result: Result) -> facts.Planted | None:
-    """In synthetic files, the types beside the planted ones that most of their victims are of."""
-    recovery, exact = result.recovery, result.recovery_without_privacy
-    if recovery is None or result.truth is None:
-        return None
-    ways: dict[str, str | None] = {}
-    for name in recovery.found:
-        best = recovery.counterpart(name)
-        ways[name] = None if best is None else result.truth["typologies"][best[0]]["label"]
-    return facts.Planted(ways, recovery.agreement, None if exact is None else exact.agreement)

@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import type_samples
 from safeborders_fed.reporting.accuracy import Accuracy, CalibrationPoint, Estimate, GroupAccuracy
 from safeborders_fed.reporting.building import build
 from safeborders_fed.reporting.card_facts import Guess, MembershipTest, ModelCardFacts
-from safeborders_fed.reporting.model import Demonstration, Detection, NodeFacts, Planted, StudyFacts
+from safeborders_fed.reporting.model import Demonstration, Detection, NodeFacts, StudyFacts
+from safeborders_fed.reporting.planted import Planted
 from table_samples import counts, loaded, release, released
 
 TITLE = "Sample report · Жертви на трафик · Θύματα εμπορίας"
@@ -189,7 +191,7 @@ def demonstration(**changes: Any) -> Demonstration:
         nodes=tuple(NodeFacts(state, 400 + 317 * i, (13 * i) % 29) for i, state in enumerate(STATES)),
         detection=detection(),
         seconds={"Making the files": 2.41, "Intake at eight nodes": 9.3, "Training": 31.07, "Tables": 1.2},
-        planted=Planted({"T1": "Forced begging in families", "T2": None}, 0.712, 0.754),
+        planted=Planted({"T1": "Forced begging in families"}, 0.712, 0.754),
         card=card(),
     )
     return replace(sample, **changes)
@@ -198,4 +200,5 @@ def demonstration(**changes: Any) -> Demonstration:
 def page(title: str = TITLE, *, synthetic: bool = True, **changes: Any) -> str:
     """The page of a small made-up release with such a demonstration."""
     one = released(loaded(release(counts(4))))
-    return build([one], title, synthetic=synthetic, extra=demonstration(**changes))
+    types = released(loaded(type_samples.typed()))
+    return build([one], title, typologies=types, synthetic=synthetic, extra=demonstration(**changes))

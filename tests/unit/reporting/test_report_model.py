@@ -7,7 +7,8 @@ import pytest
 import report_samples
 
 from safeborders_fed.errors import DefectError
-from safeborders_fed.reporting.model import NodeFacts, Planted
+from safeborders_fed.reporting.model import NodeFacts
+from safeborders_fed.reporting.planted import Planted
 
 
 def refusal(build: Callable[[], object], match: str) -> None:

@@ -10,7 +10,8 @@ import report_samples
 from safeborders_fed.reporting import findings, model_charts
 from safeborders_fed.reporting.accuracy import UNKNOWN
 from safeborders_fed.reporting.figures import area_text, chance_text, count_of
-from safeborders_fed.reporting.model import Demonstration, Planted
+from safeborders_fed.reporting.model import Demonstration
+from safeborders_fed.reporting.planted import Planted
 
 GAP = "\u00a0±\u00a0"
 
@@ -123,17 +124,15 @@ def test_an_area_that_is_missing_is_said_in_words_that_the_symbols_explain() -> 
 
 def test_types_stand_beside_the_planted_ways_only_where_the_truth_is_known() -> None:
     page = report_samples.page()
-    planted = page.partition('<h2 id="planted">')[2].partition("</section>")[0]
-    assert "The types reach 0.71." in planted
-    assert "without privacy reaches 0.75." in planted
-    assert '<th scope="row">T1</th><td class="text">Forced begging in families</td>' in planted
-    assert '<th scope="row">T2</th><td class="text">none of them</td>' in planted
+    types = page.partition('<h2 id="typologies">')[2].partition("</section>")[0]
+    assert "The types reach 0.71." in types
+    assert "without privacy reaches 0.75." in types
+    assert '<th scope="row">T1</th><td class="text">Forced begging in families</td>' in types
+    assert '<th scope="row">T2</th><td class="text">none of them</td>' in types
     assert "adjusted Rand index of 0.71" in sentences(report_samples.demonstration())
     assert "Rand" not in report_samples.page(planted=None)
 
 
-def test_a_study_that_found_no_type_says_so() -> None:
+def test_a_study_that_found_no_planted_way_says_so() -> None:
     page = report_samples.page(planted=Planted({}, None))
-    assert "No type stands out from the noise" in page
-    assert "No type of how the crime is done stands out from the noise." in page
-    assert "Which planted way" not in page
+    assert "None of the ways in which the records were made up was found again." in page

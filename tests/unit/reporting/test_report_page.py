@@ -13,7 +13,7 @@ import report_samples
 
 from safeborders_fed.errors import ConfigurationError
 from safeborders_fed.reporting import findings
-from safeborders_fed.reporting.model import Planted
+from safeborders_fed.reporting.planted import Planted
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -137,7 +137,7 @@ def test_every_table_has_a_caption_and_scoped_headers(page: Page) -> None:
 
 def test_sections_of_a_demonstration_stand_before_the_method(markup: str) -> None:
     order = re.findall(r'<section aria-labelledby="([^"]+)"', markup)
-    added = ["privacy", "planted", "detection", "card", "nodes", "timings"]
+    added = ["privacy", "detection", "card", "nodes", "timings"]
     at = order.index("comparability")
     assert order[at + 1 :] == [*added, "method", "symbols", "files"]
     assert re.findall(r'<li><a href="#([^"]+)"', markup) == order
