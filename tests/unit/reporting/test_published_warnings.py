@@ -42,6 +42,13 @@ def test_a_raised_series_is_named_with_numbers_in_multiples_of_the_base() -> Non
     assert read(made(table(RISING, *CALM)).to_bytes()).tables.warnings == found
 
 
+def test_what_was_seen_in_two_periods_is_rounded_as_well() -> None:
+    (only,) = said(made(table((*STEADY[:-2], 140, 145), *CALM))).series
+    assert only.periods == QUARTERS[-2:]
+    assert only.numbers is not None
+    assert only.numbers.observed == 145  # of 142.5
+
+
 def test_without_a_change_nothing_is_raised() -> None:
     found = said(made(table(*CALM)))
     assert (found.tested, found.raised, found.series) == (9, 0, ())
