@@ -65,7 +65,9 @@ def test_each_type_says_what_sets_it_apart_and_where_it_occurs() -> None:
 def test_a_state_is_named_only_where_its_published_count_cannot_be_zero() -> None:
     section = typologies(of_types())
     second = next(part for part in section.parts if part.heading.startswith("T2"))
-    assert second.paragraphs[-1] == "Found beyond the noise in Bulgaria, Romania."  # in Greece 10, which may be 0
+    assert (
+        second.paragraphs[-1] == "Found beyond the noise in Bulgaria, Romania."
+    )  # in Greece 10, which may be 0
 
 
 def test_where_types_and_years_cross_is_drawn_with_a_table_behind_each_chart() -> None:
@@ -91,6 +93,15 @@ def test_withheld_traits_are_counted_and_types_without_any_say_so() -> None:
     few = said(typologies(of_types(facts(traits=(trait(0.02),)))))
     assert "1 value that sets it apart stands for too few victims to be shown." in few
     assert "Nothing sets it apart beyond the noise." in said(typologies(of_types(facts(traits=()))))
+
+
+def test_the_clearest_traits_are_sentences_and_all_are_in_the_table() -> None:
+    section = typologies(of_types(facts(traits=tuple(trait(share / 100) for share in (90, 80, 70, 60)))))
+    first = next(part for part in section.parts if part.heading.startswith("T1"))
+    assert [re.findall(r"\d+", text)[0] for text in first.paragraphs[:3]] == ["90", "80", "70"]
+    assert first.paragraphs[3] == "All 4 values that set it apart are in the table."
+    assert first.block is not None
+    assert len(first.block.rows) == 4
 
 
 def test_the_truth_stands_beside_types_only_where_it_is_known() -> None:
