@@ -40,6 +40,8 @@ _TRUTH: Final = N_(
     "well types and planted ways agree over all victims: 1 is perfect, 0 is chance. No real federation can "
     "know this."
 )
+SAID: Final = 3
+"""Traits in sentences, the clearest; the table has all."""
 _LATEST: Final = 10
 """Years in the matrix; the table behind it has all."""
 
@@ -100,7 +102,10 @@ def _type(found: TypeFacts, count: Shown | None, states: View | None, at: int) -
         heading = _("{name}: count suppressed").format(name=found.name)
         return Part(heading, (_("Too few victims, or too uncertain a count, to say what sets it apart."),))
     heading = _("{name}: {count} victims").format(name=found.name, count=count.text)
-    said = [_trait(trait) for trait in found.traits]
+    said = [_trait(trait) for trait in found.traits[:SAID]]
+    if len(found.traits) > SAID:
+        text = _("All {count} values that set it apart are in the table.")
+        said.append(text.format(count=len(found.traits)))
     if not said and not found.withheld:
         said = [_("Nothing sets it apart beyond the noise.")]
     if found.withheld:

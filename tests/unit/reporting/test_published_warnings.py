@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from followed_samples import CALM, EMERGING, FALLING, QUARTERS, RISING, STEADY, made, table
 from safeborders_fed.errors import PeerError, UsageError
 from safeborders_fed.reporting import published_warnings as published
 from safeborders_fed.reporting.early_warning import SeriesWarning, Verdict, warnings_of
@@ -18,32 +19,8 @@ from safeborders_fed.reporting.table_release import Origin, document
 from safeborders_fed.study import canonical
 from safeborders_fed.study.table_file import Rules, TableFile, read
 from safeborders_fed.study.table_notes import EarlyWarnings, RaisedSeries
-from table_samples import TODAY, release
+from table_samples import TODAY
 from type_samples import typed
-
-QUARTERS = tuple(f"{2022 + at // 4}-Q{at % 4 + 1}" for at in range(14))
-STEADY = (60, 63, 58, 62, 61, 59, 64, 60, 62, 58, 61, 60, 63, 60)
-RISING = (*STEADY[:-1], 240)
-FALLING = (*STEADY[:-1], 4)
-EMERGING = (3, 4, 2, 3, 4, 3, 2, 4, 3, 2, 4, 3, 90, 120)
-CALM = tuple(
-    tuple(count + 17 * at + (at * place) % 3 for place, count in enumerate(STEADY)) for at in range(9)
-)
-
-
-def table(*series: tuple[float, ...], deviation: float = 2.0) -> NoisyTable:
-    """Series by quarter, with quarters that nobody knows."""
-    axes = (
-        Axis("quarter", (*QUARTERS, "Other")),
-        Axis("citizenship", tuple(f"C{at}" for at in range(len(series)))),
-    )
-    counts = np.array([[*each, 30.0] for each in series], dtype=np.float64).T
-    return NoisyTable("quarter x citizenship", axes, np.ascontiguousarray(counts), deviation)
-
-
-def made(*tables: NoisyTable, rate: float | None = 0.05, rules: Rules | None = None) -> TableFile:
-    base = replace(release(np.ones((1, 4, 4))), tables=tables)
-    return document(base, rules or Rules(), Origin("b" * 64, 1, TODAY), (), rate)
 
 
 def said(file: TableFile) -> EarlyWarnings:
@@ -63,6 +40,13 @@ def test_a_raised_series_is_named_with_numbers_in_multiples_of_the_base() -> Non
     assert 0 < only.numbers.low < 180 < only.numbers.high
     assert all(number % 5 == 0 for number in only.numbers.model_dump().values())
     assert read(made(table(RISING, *CALM)).to_bytes()).tables.warnings == found
+
+
+def test_what_was_seen_in_two_periods_is_rounded_as_well() -> None:
+    (only,) = said(made(table((*STEADY[:-2], 140, 145), *CALM))).series
+    assert only.periods == QUARTERS[-2:]
+    assert only.numbers is not None
+    assert only.numbers.observed == 145  # of 142.5
 
 
 def test_without_a_change_nothing_is_raised() -> None:
