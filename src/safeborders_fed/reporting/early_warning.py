@@ -3,12 +3,12 @@
 A series is one cell of a table followed over its time axis: one corridor, form, means or state. It is
 tested for a rise and for a fall of the last one and of the last two periods (``surprise``). The chance
 that a report in which nothing changed raises any warning is at most the false-alarm rate ``alpha``: each
-of the ``m`` series tested gets ``alpha / m`` (Bonferroni), of which its windows get parts by their
-length, and rises ``RISES`` of each. Bonferroni holds under any dependence, so tables that share cells, or
-errors that least squares correlated, do not break it; Simes or Benjamini and Hochberg would need more.
-Holm would add nothing until a first warning is raised, and Bonferroni's limits are those of the intervals
-shown: every interval holds at once with probability ``1 - alpha``, however the series shown were chosen,
-and where there is a warning it excludes no change.
+series gets a share of it by what its past lets be found (``weighing``: weighted Bonferroni), of which its
+windows get parts by their length, and rises ``RISES`` of each. Bonferroni holds under any dependence, so
+tables that share cells, or errors that least squares correlated, do not break it; Simes or Benjamini and
+Hochberg would need more. Holm would add nothing until a first warning is raised, and Bonferroni's limits are
+those of the intervals shown: every interval holds at once with probability ``1 - alpha``, however the series
+shown were chosen, and where there is a warning it excludes no change.
 
 Guarantees: pure, without chance; the order of tables and cells changes nothing; a larger last value never
 lowers the evidence of a rise. What cannot be told is said: ``too short a past`` or ``not distinguishable
@@ -31,6 +31,7 @@ from safeborders_fed.errors import UsageError
 from safeborders_fed.reporting.noisy_tables import NoisyTable
 from safeborders_fed.reporting.periods import TIME_AXES, periods_of, time_axis
 from safeborders_fed.reporting.surprise import WINDOWS, Floats, Surprise, least_past, surprise
+from safeborders_fed.reporting.weighing import shares
 
 ALPHA: Final = 0.05
 RISES: Final = 0.8
@@ -213,8 +214,9 @@ def _judged(group: Sequence[_Series], alpha: float, tested: int) -> list[SeriesW
     values = np.array([entry.counts for entry in group], dtype=np.float64)
     deviation = np.array([entry.deviation for entry in group], dtype=np.float64)
     windows = _windows(group[0])
-    parts = [window / (sum(windows) * tested) for window in windows]
     results = [surprise(values, deviation, seasons=group[0].seasons, window=window) for window in windows]
+    each = len(group) / (sum(windows) * tested)
+    parts = [result.window * each * shares(result.doubling(), alpha) for result in results]
     rises = np.stack([result.rise() / (part * RISES) for result, part in zip(results, parts, strict=True)])
     falls = np.stack(
         [result.fall() / (part * (1 - RISES)) for result, part in zip(results, parts, strict=True)]
@@ -241,7 +243,7 @@ def _judged(group: Sequence[_Series], alpha: float, tested: int) -> list[SeriesW
     return found
 
 
-def _interval(result: Surprise, each: float) -> tuple[Floats, Floats]:
+def _interval(result: Surprise, each: Floats) -> tuple[Floats, Floats]:
     return result.change(each * RISES)[0], result.change(each * (1 - RISES))[1]
 
 
