@@ -91,14 +91,7 @@ def approve(
         ConfigurationError: As ``table_releases.find``.
     """
     home.require_operator(by, key)
-    found = table_releases.find(home, wanted.tables)
-    loaded = found.loaded
-    if found.status != "released":
-        raise RefusedError(
-            "tables-withdrawn" if found.status == "withdrawn" else "not-released-yet",
-            f"tables {loaded.tables.id} are {found.status}: their noisy measurements are for nobody",
-            "name tables that are released",
-        )
+    loaded = _released(home, wanted.tables)
     noisy = _noisy(home, loaded)
     path = home.path / DIRECTORY / _name(loaded, wanted.reader)
     before = _gathered(path)
@@ -113,6 +106,17 @@ def approve(
     recording.log(home)
     copy = None if missing else Copy(noisy, signed.to_bytes())
     return Approved(tuple(entry.by for entry in signed.signatures), missing, copy)
+
+
+def _released(home: CoordinatorHome, wanted: str) -> Loaded:
+    found = table_releases.find(home, wanted)
+    if found.status != "released":
+        raise RefusedError(
+            "tables-withdrawn" if found.status == "withdrawn" else "not-released-yet",
+            f"tables {found.loaded.tables.id} are {found.status}: their noisy measurements are for nobody",
+            "name tables that are released",
+        )
+    return found.loaded
 
 
 def _name(loaded: Loaded, reader: str) -> str:

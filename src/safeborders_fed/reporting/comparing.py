@@ -54,9 +54,9 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
     one, other = before.loaded.tables, after.loaded.tables
     if set(one.states) != set(other.states):
         raise _not_comparable(one, other)
-    require_no_types(one, other)
     later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
     found: list[Change] = []
+    require_no_types(one, other)
     for table in one.tables:
         same = later.get(frozenset(axis.name for axis in table.axes))
         if same is not None:

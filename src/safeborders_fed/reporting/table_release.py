@@ -58,7 +58,17 @@ def document(
         SafeBordersError: As ``disclose`` and ``published_warnings``.
     """
     earlier = comparable(release, [each.tables for each in before])
-    made = Tables(
+    compared = {each.tables.id: each.sha256 for each in before}
+    made = _disclosed(release, rules, origin, earlier).model_copy(update={"compared": compared})
+    tables = _with_notes(made, release, earlier, false_alarms)
+    files = exports.exports(tables)
+    files[exports.names(tables.id)["noisy"]] = exports.noisy_measurements(release, tables.id)
+    return TableFile(tables=tables, exports={name: canonical.sha256(data) for name, data in files.items()})
+
+
+def _disclosed(release: TableRelease, rules: Rules, origin: Origin, earlier: list[Tables]) -> Tables:
+    """The counts as they may be published, and what they come from."""
+    return Tables(
         study=release.study,
         version=origin.version,
         manifest_hash=release.manifest_hash,
@@ -70,15 +80,11 @@ def document(
         rho=release.rho,
         mechanism=MECHANISM,
         rules=rules,
-        compared={each.tables.id: each.sha256 for each in before},
+        compared={},
         tables=disclose(release, rules, earlier),
         created=origin.created,
         software_version=safeborders_fed.__version__,
     )
-    tables = _with_notes(made, release, earlier, false_alarms)
-    files = exports.exports(tables)
-    files[exports.names(tables.id)["noisy"]] = exports.noisy_measurements(release, tables.id)
-    return TableFile(tables=tables, exports={name: canonical.sha256(data) for name, data in files.items()})
 
 
 def _with_notes(

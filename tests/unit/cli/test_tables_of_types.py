@@ -81,3 +81,12 @@ def test_a_rate_that_is_none_is_refused(
 ) -> None:
     words = ("coordinator", "tables", "prepare", "study-1", "--home", str(tmp_path), "--false-alarms", rate)
     assert _run(capsys, *words, status=2)["error"]["code"] == "usage"
+
+
+def test_help_says_which_role_reading_a_nodes_directory_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, role in (("verify", "approver or auditor or analyst"), ("warnings", "operator")):
+        assert main.run(["report", command, "--help"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"With a node's directory: Role: {role}" in said
+    assert main.run(["report", "extract", "--help"]) == 0
+    assert "Role: none is needed." in capsys.readouterr().out
