@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from safeborders_fed.reporting.accuracy import GroupAccuracy
+from safeborders_fed.reporting.language import N_, _
 
 Z_95: Final = 1.96
 ROUNDING: Final = 0.5
 UNCLEAR_MARK: Final = "\u2020"
 MISSING_MARK: Final = ":"
-TOO_LITTLE: Final = "too little data"
+TOO_LITTLE: Final = N_("too little data")
 """Stands where there is no area under the ROC curve."""
 PLUS_MINUS: Final = "\u00a0\u00b1\u00a0"
 """With spaces at which no line breaks."""
@@ -74,7 +75,7 @@ def count_of(value: float, error: float) -> Count:
 def area_text(group: GroupAccuracy) -> str:
     """A noisy area under the ROC curve with its margin, rounding included; words if there is none."""
     if group.auc is None or group.margin is None:
-        return TOO_LITTLE
+        return _(TOO_LITTLE)
     return f"{group.auc:.3f}{PLUS_MINUS}{thousandths(group.margin)}"
 
 
@@ -99,7 +100,7 @@ def signed(value: int) -> str:
 
 def auc_text(value: float | None) -> str:
     """An area under the ROC curve with three decimals; words if there is none."""
-    return TOO_LITTLE if value is None else f"{value:.3f}"
+    return _(TOO_LITTLE) if value is None else f"{value:.3f}"
 
 
 def auc_difference(value: float | None, reference: float | None) -> str:
@@ -122,4 +123,4 @@ def cost_text(value: float) -> str:
 
 def one_in(delta: float) -> str:
     """A small probability in words, as ``1 in 1,000,000``."""
-    return f"1 in {math.floor(1 / delta * (1 + 1e-9)):,}"
+    return _("1 in {count:,}").format(count=math.floor(1 / delta * (1 + 1e-9)))
