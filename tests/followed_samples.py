@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable
+from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
 from safeborders_fed.reporting.table_release import Origin, document
 from safeborders_fed.study.table_file import Rules, TableFile
 from table_samples import TODAY, release
@@ -21,16 +21,22 @@ CALM = tuple(
 )
 
 
-def table(*series: tuple[float, ...], deviation: float = 2.0) -> NoisyTable:
+def table(
+    *series: tuple[float, ...], deviation: float = 2.0, quarters: tuple[str, ...] = QUARTERS
+) -> NoisyTable:
     """Series by quarter, with quarters that nobody knows."""
     axes = (
-        Axis("quarter", (*QUARTERS, "Other")),
+        Axis("quarter", (*quarters, "Other")),
         Axis("citizenship", tuple(f"C{at}" for at in range(len(series)))),
     )
     counts = np.array([[*each, 30.0] for each in series], dtype=np.float64).T
     return NoisyTable("quarter x citizenship", axes, np.ascontiguousarray(counts), deviation)
 
 
+def followed(*tables: NoisyTable) -> TableRelease:
+    """A release of these tables alone."""
+    return replace(release(np.ones((1, 4, 4))), tables=tables)
+
+
 def made(*tables: NoisyTable, rate: float | None = 0.05, rules: Rules | None = None) -> TableFile:
-    base = replace(release(np.ones((1, 4, 4))), tables=tables)
-    return document(base, rules or Rules(), Origin("b" * 64, 1, TODAY), (), rate)
+    return document(followed(*tables), rules or Rules(), Origin("b" * 64, 1, TODAY), (), rate)

@@ -44,6 +44,13 @@ def prepare(
         typer.Option(min=0.0001, max=0.5, help="Share of reports without a change that may raise a warning."),
     ] = 0.05,
     warnings: Annotated[bool, typer.Option(help="Put early warnings beside the tables.")] = True,
+    past: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A finished study of earlier periods for the warnings to look back on; may be given again, "
+            "earliest first."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Round and suppress the tables of a study: a candidate that operators can sign."""
@@ -61,7 +68,8 @@ def prepare(
         )
     coordinator = CoordinatorHome.load(home)
     rules = Rules(base=base, threshold=threshold, widest=widest)
-    made = make(coordinator, study, rules, datetime.now(UTC).date(), false_alarms if warnings else None)
+    rate, today = false_alarms if warnings else None, datetime.now(UTC).date()
+    made = make(coordinator, study, rules, today, rate, past=past or ())
     _show(find(coordinator, made.tables.id), as_json=as_json)
 
 

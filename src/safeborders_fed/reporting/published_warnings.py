@@ -4,8 +4,8 @@ Which series are raised, in which direction and in which order of evidence follo
 before rounding: the test needs them, and is post-processing of what is private already. The question is the
 custom of rounding and suppression alone:
 
-- A raised series of whose latest counts one is suppressed is not named, only counted: that it rose or fell
-  would tell on which side of the floor the suppressed count lies.
+- A raised series of whose latest counts one is suppressed, or not in this document, is not named, only
+  counted: that it rose or fell would tell on which side of the floor the suppressed count lies.
 - Every number is worked out anew from **published counts alone**, by the same test over the series all of
   whose counts are published, and given in multiples of the base. So numbers tell nothing that the published
   counts do not; and a series of which an earlier count is suppressed, or whose published counts do not show
@@ -28,6 +28,7 @@ import numpy as np
 from safeborders_fed.errors import UsageError
 from safeborders_fed.reporting.early_warning import SeriesWarning, Verdict, Warnings, warnings_of
 from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
+from safeborders_fed.reporting.over_time import tables_over
 from safeborders_fed.study.table_file import DisclosedTable, Rules
 from safeborders_fed.study.table_notes import (
     PERIOD,
@@ -46,7 +47,11 @@ _SAID: Final[Mapping[Verdict, Literal["rise", "fall"]]] = {Verdict.RISE: "rise",
 
 
 def published_warnings(
-    release: TableRelease, tables: Sequence[DisclosedTable], rules: Rules, rate: float
+    release: TableRelease,
+    tables: Sequence[DisclosedTable],
+    rules: Rules,
+    rate: float,
+    past: Sequence[TableRelease] = (),
 ) -> EarlyWarnings:
     """The early warnings of noisy tables, fit to stand beside the disclosed ones.
 
@@ -55,19 +60,23 @@ def published_warnings(
         tables: The same as they are published.
         rules: How they were rounded and suppressed.
         rate: False-alarm rate of the whole report.
+        past: Releases of earlier studies, earliest first, whose periods come before.
 
     Raises:
-        UsageError: ``bad-false-alarm-rate`` or ``gap-in-periods``.
+        UsageError: ``bad-false-alarm-rate`` or ``gap-in-periods``; with a past, as ``tables_over``.
+        RefusedError: With a past, as ``tables_over``.
     """
-    found = _warnings(release.tables, rate)
+    studies = tuple(each.study for each in past)
+    found = _warnings(tables_over((*past, release)), rate)
     if found is None:
-        return EarlyWarnings(false_alarm_rate=rate, tested=0, short=0, raised=0, series=())
+        return EarlyWarnings(false_alarm_rate=rate, tested=0, short=0, raised=0, studies=studies, series=())
     return EarlyWarnings(
         false_alarm_rate=rate,
         period=found.period,
         tested=found.tested,
         short=found.short,
         raised=len(found.raised),
+        studies=studies,
         series=named(found.raised, tables, rules, rate),
     )
 
@@ -99,7 +108,8 @@ def _warnings(tables: Sequence[NoisyTable], rate: float) -> Warnings | None:
 def _latest_published(entry: SeriesWarning, counts: Counts) -> bool:
     time = next(axis for codes in counts for axis, _ in codes if axis in TIME_AXES)
     own = frozenset(entry.key)
-    return all(counts[own | {(time, period)}] is not None for period in entry.periods)
+    # A period that this document does not count is not published in it.
+    return all(counts.get(own | {(time, period)}) is not None for period in entry.periods)
 
 
 def _raised(entry: SeriesWarning, again: SeriesWarning | None, rules: Rules) -> RaisedSeries:

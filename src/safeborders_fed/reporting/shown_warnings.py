@@ -72,6 +72,9 @@ def _summary(found: EarlyWarnings) -> tuple[str, ...]:
             "by all series: the more are looked at, the more evidence each needs."
         ).format(tested=f"{found.tested:,}", rate=_rate(found.false_alarm_rate)),
     ]
+    if found.studies:
+        text = _("The past is that of the releases of {studies} as well.")
+        said.append(text.format(studies=", ".join(found.studies)))
     if found.withheld:
         text = ngettext(
             "{count} series that changed is not named, since its latest count is suppressed.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import safeborders_fed
 from safeborders_fed.coordinator import table_releases
@@ -44,6 +44,8 @@ def document(
     origin: Origin,
     before: tuple[Loaded, ...] = (),
     false_alarms: float | None = None,
+    *,
+    past: Sequence[TableRelease] = (),
 ) -> TableFile:
     """The tables as operators sign them: disclosed, with hashes of all exports.
 
@@ -53,6 +55,7 @@ def document(
         origin: Where they come from.
         before: What was handed out earlier.
         false_alarms: False-alarm rate of the early warnings beside the tables; None for no warnings.
+        past: Releases of earlier studies, earliest first, that the warnings look back on.
 
     Raises:
         SafeBordersError: As ``disclose`` and ``published_warnings``.
@@ -60,7 +63,10 @@ def document(
     earlier = comparable(release, [each.tables for each in before])
     compared = {each.tables.id: each.sha256 for each in before}
     made = _disclosed(release, rules, origin, earlier).model_copy(update={"compared": compared})
-    tables = _with_notes(made, release, earlier, false_alarms)
+    tables = _with_types(made, release, earlier)
+    if false_alarms is not None:
+        warnings = published_warnings(release, tables.tables, rules, false_alarms, past)
+        tables = Tables(**{**dict(tables), "warnings": warnings})  # made anew, so that it checks itself
     files = exports.exports(tables)
     files[exports.names(tables.id)["noisy"]] = exports.noisy_measurements(release, tables.id)
     return TableFile(tables=tables, exports={name: canonical.sha256(data) for name, data in files.items()})
@@ -87,22 +93,22 @@ def _disclosed(release: TableRelease, rules: Rules, origin: Origin, earlier: lis
     )
 
 
-def _with_notes(
-    made: Tables, release: TableRelease, earlier: list[Tables], false_alarms: float | None
-) -> Tables:
-    """What is said beside the counts; the document is made anew, so that it checks itself."""
-    notes: dict[str, Any] = {}
-    if release.types is not None:
-        notes["tables"] = by_size(made, release, earlier)
-        notes["types"] = types_of(release.types, notes["tables"])
-    if false_alarms is not None:
-        shown = notes.get("tables", made.tables)
-        notes["warnings"] = published_warnings(release, shown, made.rules, false_alarms)
-    return Tables(**{**dict(made), **notes})
+def _with_types(made: Tables, release: TableRelease, earlier: list[Tables]) -> Tables:
+    """What is said of types beside their counts; the document is made anew, so that it checks itself."""
+    if release.types is None:
+        return made
+    tables = by_size(made, release, earlier)
+    return Tables(**{**dict(made), "tables": tables, "types": types_of(release.types, tables)})
 
 
 def prepare(
-    home: CoordinatorHome, study: str, rules: Rules, today: date, false_alarms: float | None = ALPHA
+    home: CoordinatorHome,
+    study: str,
+    rules: Rules,
+    today: date,
+    false_alarms: float | None = ALPHA,
+    *,
+    past: Sequence[str] = (),
 ) -> Loaded:
     """Makes the tables of a finished study a candidate.
 
@@ -112,12 +118,22 @@ def prepare(
         rules: How to round and suppress.
         today: UTC.
         false_alarms: As ``document``.
+        past: Earlier studies, as ``document``.
 
     Raises:
         UsageError: ``unknown-study``; ``no-tables``, for the study of another analysis; or as ``document``.
         RefusedError: ``not-finished`` or ``no-types``, or as ``document``.
         PeerError: ``release-altered``, or as ``release_file.from_bytes``.
     """
+    release, release_hash = _finished(home, study)
+    looked_back = [_finished(home, name)[0] for name in past]
+    origin = Origin(release_hash, table_releases.next_version(home, release.study), today)
+    made = document(release, rules, origin, table_releases.handed_out(home), false_alarms, past=looked_back)
+    return table_releases.store(home, made.to_bytes(), exports.noisy_measurements(release, made.tables.id))
+
+
+def _finished(home: CoordinatorHome, study: str) -> tuple[TableRelease, str]:
+    """The noisy tables of a finished study, and the hash of the document of its release."""
     files = StudyFiles(home, study)
     state = files.state().state
     if state != "finished" or not files.release.exists():
@@ -132,10 +148,7 @@ def prepare(
             f"{files.release} is not the release of study {study!r}",
             "restore it from the backup; `safeborders node study verify` tells a node whether it is the one",
         )
-    release = tables_of(published, manifest)
-    origin = Origin(canonical.sha256(data), table_releases.next_version(home, manifest.id), today)
-    made = document(release, rules, origin, table_releases.handed_out(home), false_alarms)
-    return table_releases.store(home, made.to_bytes(), exports.noisy_measurements(release, made.tables.id))
+    return tables_of(published, manifest), canonical.sha256(data)
 
 
 def _read(files: StudyFiles) -> bytes:

@@ -114,6 +114,7 @@ class EarlyWarnings(BaseModel):
         tested: How many series share the rate.
         short: How many had too short a past.
         raised: How many changed.
+        studies: Earlier studies whose releases were read as the past, earliest first.
         series: Those that are named, the strongest evidence first; of the others the latest counts are
             suppressed.
     """
@@ -125,6 +126,7 @@ class EarlyWarnings(BaseModel):
     tested: int = Limit(ge=0)
     short: int = Limit(ge=0)
     raised: int = Limit(ge=0)
+    studies: tuple[Identifier, ...] = Limit(default=(), max_length=1000)
     series: tuple[RaisedSeries, ...] = Limit(max_length=100_000)
 
     @model_validator(mode="after")

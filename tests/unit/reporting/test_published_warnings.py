@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from followed_samples import CALM, EMERGING, FALLING, QUARTERS, RISING, STEADY, made, table
+from followed_samples import CALM, EMERGING, FALLING, QUARTERS, RISING, STEADY, followed, made, table
 from safeborders_fed.errors import PeerError, UsageError
 from safeborders_fed.reporting import published_warnings as published
 from safeborders_fed.reporting.early_warning import SeriesWarning, Verdict, warnings_of
-from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable
+from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
 from safeborders_fed.reporting.table_release import Origin, document
 from safeborders_fed.study import canonical
 from safeborders_fed.study.table_file import Rules, TableFile, read
@@ -199,3 +199,27 @@ def test_a_document_that_warns_of_more_than_it_may_is_refused(change: Any) -> No
     change(content)
     with pytest.raises(PeerError, match="bad-tables"):
         read(canonical.serialise(content))
+
+
+def of_quarters(values: tuple[tuple[int, ...], ...], chosen: slice, number: int) -> TableRelease:
+    """A study of some of the quarters of the series."""
+    part = table(*(series[chosen] for series in values), quarters=QUARTERS[chosen])
+    return replace(followed(part), study=f"quarters-{number}", manifest_hash=f"{number:064}")
+
+
+def test_the_past_may_be_that_of_earlier_studies() -> None:
+    values = (RISING, *CALM)
+    before, now = of_quarters(values, slice(0, -2), 1), of_quarters(values, slice(-2, None), 2)
+    found = said(document(now, Rules(), Origin("0" * 64, 1, TODAY), (), 0.05, past=[before]))
+    whole = said(made(table(*values)))
+    assert (found.period, found.tested, found.raised) == (whole.period, whole.tested, whole.raised)
+    assert found.studies == ("quarters-1",)
+    (only,) = found.series
+    assert (only.codes, only.verdict, only.numbers) == ({"citizenship": "C0"}, "rise", None)
+
+
+def test_a_change_in_a_period_that_the_document_does_not_count_is_not_named() -> None:
+    values = ((*STEADY[:-2], 140, 145), *CALM)  # the last two quarters together are the strongest evidence
+    before, now = of_quarters(values, slice(0, -1), 1), of_quarters(values, slice(-1, None), 2)
+    found = said(document(now, Rules(), Origin("0" * 64, 1, TODAY), (), 0.05, past=[before]))
+    assert (found.raised, found.withheld) == (1, 1)
