@@ -197,8 +197,7 @@ def _slope(found: Surprise) -> Floats:
 def _unrest(values: Floats, deviation: Floats, seasons: int) -> float:
     """By how much, relative to the level, known periods differ from what was expected, beyond its error.
 
-    A moment estimate over series and periods, weighted by how much each can tell (as DerSimonian and Laird),
-    less its own standard error: short pasts tell nothing of unrest.
+    A moment estimate over series and periods, weighted by how much each can tell (as DerSimonian and Laird).
     """
     excess = weight = 0.0
     last = values.shape[1]
@@ -209,8 +208,7 @@ def _unrest(values: Floats, deviation: Floats, seasons: int) -> float:
         tells = (_slope(found) ** 2 / known) ** 2
         excess += float(np.sum(tells * (missed - known) / _slope(found) ** 2))
         weight += float(tells.sum())
-    beyond = excess - float(np.sqrt(2 * weight))
-    return float(np.sqrt(beyond / weight)) if beyond > 0 else 0.0
+    return float(np.sqrt(excess / weight)) if excess > 0 else 0.0
 
 
 def _predicted(
