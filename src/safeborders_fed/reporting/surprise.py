@@ -20,7 +20,7 @@ relative to the level, is added to the error of the test.
 Scale of the test: privacy noise is normal whatever the count, so that series within it are compared on the
 scale of counts, on which it is symmetric; those beyond it on ``g``, which is on the safe side for a rise, as
 the square root bends more than the skewness of counts asks (a power of 2/3). Between them the power follows
-the square of the noise's part of the variance that is expected.
+the fourth power of the noise's part of the variance, since counts in bursts are soon more skewed than that.
 
 Guarantees: pure; deterministic; a value in the tested window never enters the model that it is compared
 with, so a larger last value never lowers the evidence of a rise. Nothing is random.
@@ -184,7 +184,7 @@ def _compared(values: Floats, deviation: Floats, *, seasons: int, window: int) -
         error=np.sqrt(variance / window + leverage),
         freedom=freedom,
         offset=offset,
-        power=(1 + (known / (known + _DISPERSION * _counts(predicted, offset))) ** 2) / 2,
+        power=(1 + (known / (known + _DISPERSION * _counts(predicted, offset))) ** 4) / 2,
     )
 
 
@@ -197,8 +197,7 @@ def _slope(found: Surprise) -> Floats:
 def _unrest(values: Floats, deviation: Floats, seasons: int) -> float:
     """By how much, relative to the level, known periods differ from what was expected, beyond its error.
 
-    A moment estimate over series and periods, weighted by how much each can tell (as DerSimonian and Laird),
-    less its own standard error: short pasts tell nothing of unrest.
+    A moment estimate over series and periods, weighted by how much each can tell (as DerSimonian and Laird).
     """
     excess = weight = 0.0
     last = values.shape[1]
@@ -209,8 +208,7 @@ def _unrest(values: Floats, deviation: Floats, seasons: int) -> float:
         tells = (_slope(found) ** 2 / known) ** 2
         excess += float(np.sum(tells * (missed - known) / _slope(found) ** 2))
         weight += float(tells.sum())
-    beyond = excess - float(np.sqrt(2 * weight))
-    return float(np.sqrt(beyond / weight)) if beyond > 0 else 0.0
+    return float(np.sqrt(excess / weight)) if excess > 0 else 0.0
 
 
 def _predicted(
