@@ -29,8 +29,9 @@ SHADES: Final = ("#f0f4f8", "#cfe1f2", "#9ecae1", "#2171b5", "#08306b")
 SHADE_STEPS: Final = (5, 15, 30, 50)
 DARK_FROM: Final = 30
 
+_FONT: Final = "Liberation Sans, Arial, DejaVu Sans, sans-serif"
 _CONFIG: Final[dict[str, Any]] = {
-    "font": "Liberation Sans, Arial, DejaVu Sans, sans-serif",
+    "font": _FONT,
     "axis": {
         "labelFontSize": 12,
         "titleFontSize": 12,
@@ -47,6 +48,9 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 
 _KEPT_ATTRIBUTES: Final = re.compile(r"^(?!role$|aria-|style$|class$|cursor$|pointer-events$)")
+_DEFAULTS: Final = {"opacity": "1", "stroke-width": "1", "font-family": _FONT, "font-size": "12px"}
+"""What need not be said at each element: two are so anyway, font and size are those of the image."""
+_LONG: Final = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -88,7 +92,11 @@ def as_image(svg: str, name: str, title: str, description: str) -> str:
     ids: dict[str, str] = {}
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
-        kept = {key: text for key, text in element.attrib.items() if _KEPT_ATTRIBUTES.match(key)}
+        kept = {
+            key: _LONG.sub(_rounded, text) if key in ("d", "transform") else text
+            for key, text in element.attrib.items()
+            if _KEPT_ATTRIBUTES.match(key) and _DEFAULTS.get(key) != text
+        }
         if "id" in kept:
             # The renderer counts on from chart to chart: numbered anew, the text depends on this chart only.
             kept["id"] = ids.setdefault(kept["id"], f"{name}-{len(ids)}")
@@ -97,9 +105,15 @@ def as_image(svg: str, name: str, title: str, description: str) -> str:
     for element in root.iter():
         for key, text in element.attrib.items():
             element.attrib[key] = _REFERENCE.sub(lambda match: f"url(#{ids[match[1]]})", text)
+    root.attrib |= {"font-family": _FONT, "font-size": "12px"}
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-desc"}
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(tag, {"id": f"{name}-{tag}"})
         element.text = text
         root.insert(position, element)
     return ET.tostring(root, encoding="unicode")
+
+
+def _rounded(number: re.Match[str]) -> str:
+    """A place to a hundredth of a pixel: more cannot be seen, and fills the page."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -1,7 +1,8 @@
 """The kinds of parts that sections of the page are made of, drawn: bars, matrices, and panels of periods.
 
 Guarantees: a part whose table is not in the release says so; what is too small to be drawn is named. Rows and
-columns are ordered by published counts, or as the study has them.
+columns are ordered by published counts, or as the study has them; one of which all counts are suppressed is
+named, and not drawn.
 
 Needs the extra ``[report]``; ``building`` says so when it is missing.
 """
@@ -113,6 +114,9 @@ def grid(book: Book, row: str, column: str, what: str, heading: str = "") -> Par
     view = book.view(row, column)
     if view is None:
         return not_asked(what)
+    if not view.published:
+        gone = _("All counts by {one} and {other} are suppressed.")
+        return Part(heading, (gone.format(one=lower_name(row), other=lower_name(column)),))
     rows, more_rows = _kept(book, view, row, STATES if row == "state" else ROWS)
     columns, more_columns = _kept(book, view, column, COLUMNS)
     counts = {
@@ -123,7 +127,12 @@ def grid(book: Book, row: str, column: str, what: str, heading: str = "") -> Par
     name, caption = f"{row}-{column}", by_two(row, column)
     shown, heads = ([words(axis, code) for code in kept] for axis, kept in ((row, rows), (column, columns)))
     chart = matrix(Grid(name, caption, shown, heads, counts))
-    said = (*_named(row, more_rows), *_named(column, more_columns))
+    said = (
+        *_named(row, more_rows),
+        *_named(column, more_columns),
+        *nothing_of(view, row),
+        *nothing_of(view, column),
+    )
     text = _("Each count ± {margin:,}. {description}")
     drawn = Drawing(text.format(margin=view.table.margin, description=chart.description), chart)
     return Part(heading, said, (drawn,), block=grid_block(f"{name}-table", caption, view, row, column))
@@ -141,7 +150,8 @@ def _kept(book: Book, view: View, axis: str, most: int) -> tuple[tuple[str, ...]
         periods = book.periods(view)
         return periods[-LATEST:], tuple(words(axis, code) for code in periods[:-LATEST])
     codes = view.axis(axis) if axis in _AS_THEY_ARE else ranked(book, view, axis)
-    rest = (code for code in codes[most:] if code != OTHER and any_published(view, axis, code))
+    codes = tuple(code for code in codes if axis == "state" or any_published(view, axis, code))
+    rest = (code for code in codes[most:] if code != OTHER)
     return tuple(codes[:most]), tuple(words(axis, code) for code in rest)
 
 
@@ -149,16 +159,26 @@ def _named(axis: str, rest: tuple[str, ...]) -> tuple[str, ...]:
     """Names what has published counts and is not drawn."""
     if not rest:
         return ()
-    if axis in PERIODS:
-        names = _("{first} to {last}").format(first=rest[0], last=rest[-1])
-    elif len(rest) > MENTIONED:
-        names = _("{names} and {more} more").format(
-            names=", ".join(rest[:MENTIONED]), more=len(rest) - MENTIONED
-        )
-    else:
-        names = ", ".join(rest)
+    names = _("{first} to {last}").format(first=rest[0], last=rest[-1]) if axis in PERIODS else listed(rest)
     said = _("{axis}, not drawn but in the table where published: {names}.")
     return (said.format(axis=axis_name(axis), names=names),)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    if len(names) <= MENTIONED:
+        return ", ".join(names)
+    said = _("{names} and {more} more")
+    return said.format(names=", ".join(names[:MENTIONED]), more=len(names) - MENTIONED)
+
+
+def nothing_of(view: View, axis: str) -> tuple[str, ...]:
+    """Names the codes that a matrix leaves out since nothing is published of them."""
+    if axis == "state" or axis in PERIODS:
+        return ()
+    gone = [words(axis, code) for code in view.axis(axis) if not any_published(view, axis, code)]
+    said = _("{axis}, all counts suppressed and not drawn: {names}.")
+    return (said.format(axis=axis_name(axis), names=listed(gone)),) if gone else ()
 
 
 def whole(book: Book, view: View) -> Part:

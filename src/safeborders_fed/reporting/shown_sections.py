@@ -20,6 +20,7 @@ from safeborders_fed.reporting.shown_drawn import (
     grid,
     if_there,
     matrix,
+    nothing_of,
     panel,
     periods_block,
     whole,
@@ -77,12 +78,16 @@ def forms_ages(book: Book) -> Section:
     """Form by sex and age."""
     view, title = book.view("form", "sex", "age"), _("Form by sex and age")
     if view is None:
-        parts: tuple[Part, ...] = (not_asked(_("forms of exploitation by sex and age")),)
+        unasked: tuple[Part, ...] = (not_asked(_("forms of exploitation by sex and age")),)
         if book.view("form", "age") is not None:
-            parts = (*parts, grid(book, "form", "age", _("form by age")))
-        return Section("forms-ages", title, parts)
-    rows = ranked(book, view, "form")[:ROWS]
-    parts = tuple(_of_sex(view, sex, rows, at) for at, sex in enumerate(view.axis("sex"), start=1))
+            unasked = (*unasked, grid(book, "form", "age", _("form by age")))
+        return Section("forms-ages", title, unasked)
+    if not view.published:
+        gone = _("All counts by form, sex and age are suppressed.")
+        return Section("forms-ages", title, (Part(paragraphs=(gone,)),))
+    rows = tuple(code for code in ranked(book, view, "form") if any_published(view, "form", code))[:ROWS]
+    parts: tuple[Part, ...] = (Part(paragraphs=nothing_of(view, "form")),)
+    parts += tuple(_of_sex(view, sex, rows, at) for at, sex in enumerate(view.axis("sex"), start=1))
     return Section("forms-ages", title, parts)
 
 
