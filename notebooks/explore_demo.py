@@ -38,14 +38,11 @@ print(areas.round(3).to_string())
 print({name: summary["auc"][name] for name in ("federated", "pooled_without_privacy", "bayes_optimum")})
 
 # %% [markdown]
-# ## Victims by year and form, with the standard error of a cell
+# ## Victims by year, as released
+# Rounded; `NaN` is suppressed, not zero. `notebooks/trends.py` reads the released tables themselves.
 
 # %%
 tables = summary["tables"]
-counts = pd.DataFrame(
-    [[sum(ages) for ages in year] for year in tables["counts"]],
-    index=tables["years"],
-    columns=tables["forms"],
-)
-print(counts.round().astype(int).to_string())
-print("standard error of a year and form:", round(tables["standard_errors"]["year x form"], 1))
+print(tables["release"], tables["file"])
+print(pd.Series(tables["years"], dtype="Int64").to_string())
+print("95% margin of a year:", tables["margins"]["year"])

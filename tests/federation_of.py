@@ -36,7 +36,7 @@ NODES = ("BE", "BG", "FI", "GR")
 ALL_COLUMNS = frozenset(field.name for field in FIELDS)
 CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
 POLICY = Policy(
-    analyses=frozenset({"logistic", "trends"}),
+    analyses=frozenset({"logistic", "trends", "typology"}),
     columns=ALL_COLUMNS,
     purposes=frozenset(PURPOSE_CATEGORIES),
     populations=frozenset(POPULATIONS),

@@ -66,17 +66,20 @@ def counts(seed: int, years: int = 3) -> NDArray[np.float64]:
     return draw.gamma(0.5, 40, size=(years, len(FORMS), len(AGES))).round(1)
 
 
-def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelease:
-    """A release of all tables of the catalogue, with the margins that such a study releases."""
+def catalogue(
+    seed: int, periods: tuple[str, ...], states: tuple[str, ...] = ("BG", "GR", "RO"), **changes: Any
+) -> TableRelease:
+    """A release of all tables of the catalogue but those over time, with the margins of such a study."""
     draw = np.random.default_rng(seed)
     own = {axis.name: Axis(axis.name, axis.codes) for axis in further_axes()}
     own |= {axis.name: Axis(axis.name, axis.codes) for axis in (form_axis(), age_axis())}
     period = "quarter" if "Q" in periods[0] else "year"
-    own |= {period: Axis(period, (*periods, "Other")), "state": Axis("state", ("BG", "GR", "RO"))}
+    own |= {period: Axis(period, (*periods, "Other")), "state": Axis("state", states)}
     weights = {name: draw.dirichlet(np.full(len(axis.codes), 0.7)) for name, axis in own.items()}
     weights[period] = np.append(np.linspace(1, 1.6, len(periods)), 0.2)
     weights[period] /= weights[period].sum()
-    kept = [tuple(period if name == PERIOD else name for name in axes) for axes in CATALOGUE.values()]
+    followed = {name: axes for name, axes in CATALOGUE.items() if not name.endswith("-over-time")}
+    kept = [tuple(period if name == PERIOD else name for name in axes) for axes in followed.values()]
     tables = []
     for names in (*kept, *((name,) for name in own), ()):
         cells = np.asarray(float(300 * len(periods)))
@@ -85,7 +88,7 @@ def catalogue(seed: int, periods: tuple[str, ...], **changes: Any) -> TableRelea
         chosen = tuple(own[name] for name in names)
         tables.append(NoisyTable(" x ".join(names) or "total", chosen, cells, 4.0 if len(names) > 1 else 8.0))
     made = release(np.ones((1, len(FORMS), len(AGES))), **changes)
-    return replace(made, tables=tuple(tables))
+    return replace(made, tables=tuple(tables), states=states)
 
 
 def loaded(made: TableRelease, rules: Rules | None = None, *before: Loaded, version: int = 1) -> Loaded:

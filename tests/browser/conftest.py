@@ -41,10 +41,8 @@ def browser() -> Iterator[Any]:
 def report_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import report_samples  # noqa: PLC0415 - on the path only from here on
 
-    from safeborders_fed.reporting.report import write  # noqa: PLC0415 - after the check for a browser
-
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write(report_samples.report(), path)
+    path.write_text(report_samples.page(), encoding="utf-8")
     return path
 
 

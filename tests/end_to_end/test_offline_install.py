@@ -183,7 +183,7 @@ def test_install_upgrade_and_roll_back_leave_the_node_alone(
 def test_the_coordinator_can_draw_reports(bundles: Bundles, prefix: Path) -> None:
     given = ["--prefix", prefix, "--fingerprint", bundles.fingerprint, "--python", sys.executable]
     _installer(bundles.first, *given, "--role", "coordinator")
-    drawn = "import altair, vl_convert, safeborders_fed.reporting.report"
+    drawn = "import altair, vl_convert, safeborders_fed.reporting.building"
     assert _offline(prefix / "current" / "bin" / "python", "-c", drawn).returncode == 0
 
 

@@ -107,6 +107,27 @@ def test_a_coordinators_command_is_refused_to_all_but_the_user_of_its_service(ma
     assert "role-missing" not in done.err
 
 
+@pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
+def test_a_report_that_reads_a_nodes_directory_asks_for_the_role(made: Site, user: User) -> None:
+    found = made.machine.run(user, "report", "warnings", "--home", made.home, "--study", "study-1")
+    assert found.status == 5, found
+    assert "`safeborders report warnings` needs the role operator at" in found.err
+    file = made.base / "no.tables.json"
+    read = made.machine.run(user, "report", "verify", file, "--node", made.home)
+    if user == OUTSIDER:
+        assert (read.status, "Error [role-missing]" in read.err) == (5, True)
+    else:
+        assert (read.status, "Error [file-missing]" in read.err) == (4, True)
+
+
+def test_the_operator_and_readers_of_files_need_no_further_role(made: Site) -> None:
+    found = made.machine.run(OPERATOR, "report", "warnings", "--home", made.home, "--study", "study-1")
+    assert "role-missing" not in found.err
+    for words in (("warnings", "no.json"), ("verify", "no.json"), ("extract", "no.json", "total")):
+        read = made.machine.run(OUTSIDER, "report", *words)
+        assert "role-missing" not in read.err
+
+
 DONE = [
     (ANNA, ("study", "list"), "study-1"),
     (ANNA, ("study", "show", "study-1"), "Left after:"),

@@ -20,8 +20,10 @@ import mutation
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import followed_samples
 import model_samples
 import table_samples
+import type_samples
 from enrolment_samples import Site
 from federation_of import NODES, ROOT, SMALL, history_of, study
 from safeborders_fed.analyses.base import Release
@@ -36,6 +38,7 @@ from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.refusals import StudyRefusal, refuse
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.node.settings_text import TEMPLATE
+from safeborders_fed.reporting.table_release import Origin, document
 from safeborders_fed.study import (
     canonical,
     manifest,
@@ -216,6 +219,26 @@ def _table_statement() -> bytes:
     return table_statement.sign(content, key, "Olga").to_bytes()
 
 
+def _noisy_statement() -> bytes:
+    key = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+    content = table_statement.NoisyStatement(
+        action="release", name="trends", version=1, sha256="ab" * 32, reason="a test", day=NOW.date(),
+        reader="Vesna Marin",
+    )  # fmt: skip
+    return table_statement.sign_noisy(content, key, "Olga").to_bytes()
+
+
+def _typed_tables() -> bytes:
+    """With types and early warnings."""
+    origin = Origin("b" * 64, 1, table_samples.TODAY)
+    return document(type_samples.typed(), table_file.Rules(), origin, (), 0.05).to_bytes()
+
+
+def _warning_tables() -> bytes:
+    series = followed_samples.table(followed_samples.RISING, *followed_samples.CALM[:3])
+    return followed_samples.made(series, rate=0.5).to_bytes()
+
+
 def _published_tables() -> bytes:
     return table_samples.loaded(table_samples.release(table_samples.counts(1))).file.to_bytes()
 
@@ -290,7 +313,10 @@ def targets() -> dict[str, Target]:
         ),
         "model statement": Target(model_statement.parse, (_statement(),)),
         "table statement": Target(table_statement.parse, (_table_statement(),)),
-        "published tables": Target(table_file.read, (_published_tables(),)),
+        "noisy statement": Target(table_statement.parse_noisy, (_noisy_statement(),)),
+        "published tables": Target(
+            table_file.read, (_published_tables(), _typed_tables(), _warning_tables())
+        ),
         "release file": Target(release_file.from_bytes, (_release(),)),
         "mapping": Target(
             lambda data: parse_mapping(data.decode("utf-8", "replace"), "a test"),

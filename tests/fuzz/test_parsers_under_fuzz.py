@@ -17,8 +17,8 @@ from safeborders_fed.study import manifest
 NAMES = (
     "manifest", "published study", "approval", "refusal", "roster", "signed roster", "accepted keys",
     "enrolment request", "enrolment bundle", "message", "record", "audit line", "audit tail", "anchors",
-    "node.toml", "model file", "model statement", "table statement", "published tables", "release file",
-    "mapping",
+    "node.toml", "model file", "model statement", "table statement", "noisy statement", "published tables",
+    "release file", "mapping",
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ Guarantees: post-processing of private sums only; deterministic; no privacy cost
 ``published`` is non-negative, exactly. Margins that tables share are equal within twice the ``disagreement``
 that is returned with them: at most ``TOLERANCE`` unless the steps ran out. Standard errors are those of the
 estimate before it is made non-negative: exact for it, and in cells near zero too large for what is published.
+In simulations 94 to 97% of values ± 1.96 standard errors hold the truth, of counts that are large in truth
+(``make bench-coverage``); a handful of large cells in an otherwise empty table 92 to 93% (ADR 25).
 """
 
 from __future__ import annotations

@@ -38,6 +38,11 @@ TableName = Literal[
     "recruiters",
     "coverage",
     "gaps",
+    "citizenships-over-time",
+    "exploitation-over-time",
+    "corridors-over-time",
+    "recruitment-over-time",
+    "means-over-time",
 ]
 CATALOGUE: Final[dict[TableName, tuple[str, ...]]] = {
     "forms": (PERIOD, "form"),
@@ -51,8 +56,18 @@ CATALOGUE: Final[dict[TableName, tuple[str, ...]]] = {
     "recruiters": ("recruiter", "age"),
     "coverage": (PERIOD, STATE),
     "gaps": (STATE, "gap"),
+    "citizenships-over-time": (PERIOD, "citizenship"),
+    "exploitation-over-time": (PERIOD, "exploitation"),
+    "corridors-over-time": (PERIOD, "citizenship", "exploitation"),
+    "recruitment-over-time": (PERIOD, "recruitment"),
+    "means-over-time": (PERIOD, "means"),
 }
-"""What a manifest may choose, and the dimensions of each."""
+"""What a manifest may choose, and the dimensions of each.
+
+The five over time are what early warning follows. Four of them fit 40 quarters together. Corridors have 1,369
+cells a period, so that a study holds six periods and "Other": a study of each quarter, or of the last few,
+and its release is read after the earlier ones (``reporting.over_time``).
+"""
 OF_STATES: Final = frozenset(name for name, axes in CATALOGUE.items() if STATE in axes)
 """Tables that need the states of the study among the parameters."""
 _MARGINS: Final = 0.25

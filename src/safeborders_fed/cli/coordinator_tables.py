@@ -16,6 +16,7 @@ from safeborders_fed.cli import output
 if TYPE_CHECKING:
     from safeborders_fed.coordinator.handing_out import Signed
     from safeborders_fed.coordinator.table_releases import ListedTables
+    from safeborders_fed.study.table_notes import EarlyWarnings
 
 app = typer.Typer(
     help="Prepare tables for release, and look at them.", no_args_is_help=True, rich_markup_mode=None
@@ -30,7 +31,7 @@ Wanted = Annotated[str, typer.Argument(help="STUDY-VERSION, or STUDY for its lat
 
 @app.command("prepare")
 def prepare(
-    study: Annotated[str, typer.Argument(help="A finished trends study.")],
+    study: Annotated[str, typer.Argument(help="A finished study of trends or typologies.")],
     home: Home,
     base: Annotated[int, typer.Option(min=1, max=100, help="Round counts to multiples of it.")] = 5,
     threshold: Annotated[int, typer.Option(min=1, max=1000, help="Suppress rounded counts below it.")] = 10,
@@ -38,6 +39,18 @@ def prepare(
         int,
         typer.Option(min=1, max=1000, help="Suppress counts whose noise exceeds this percentage of them."),
     ] = 100,
+    false_alarms: Annotated[
+        float,
+        typer.Option(min=0.0001, max=0.5, help="Share of reports without a change that may raise a warning."),
+    ] = 0.05,
+    warnings: Annotated[bool, typer.Option(help="Put early warnings beside the tables.")] = True,
+    past: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A finished study of earlier periods for the warnings to look back on; may be given again, "
+            "earliest first."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Round and suppress the tables of a study: a candidate that operators can sign."""
@@ -55,7 +68,8 @@ def prepare(
         )
     coordinator = CoordinatorHome.load(home)
     rules = Rules(base=base, threshold=threshold, widest=widest)
-    made = make(coordinator, study, rules, datetime.now(UTC).date())
+    rate, today = false_alarms if warnings else None, datetime.now(UTC).date()
+    made = make(coordinator, study, rules, today, rate, past=past or ())
     _show(find(coordinator, made.tables.id), as_json=as_json)
 
 
@@ -103,6 +117,48 @@ def release_tables(
     print_signed(signed, "released", as_json=as_json)
 
 
+@app.command("noisy")
+def noisy(
+    tables: Wanted,
+    home: Home,
+    reader: Annotated[str, typer.Option("--for", help="Name of the analyst who gets them.")],
+    reason: Annotated[str, typer.Option(help="What they are for; the operators sign the same.")],
+    by: By,
+    key_file: KeyFile,
+    out: Annotated[Path, typer.Option("--out", help="A new file for the analyst.")],
+    as_json: Json = False,
+) -> None:
+    """Sign that an analyst gets the noisy measurements. With enough signatures they are written."""
+    from safeborders_fed.cli import files
+    from safeborders_fed.coordinator import noisy_copies
+    from safeborders_fed.coordinator.home import CoordinatorHome
+    from safeborders_fed.errors import UsageError
+    from safeborders_fed.study.key_files import load_key
+
+    beside = out.with_name(f"{out.name}.approval.json")
+    if out.exists() or beside.exists():
+        raise UsageError("out-exists", f"{out} or {beside.name} exists already", "name a new file with --out")
+    coordinator, key, today = CoordinatorHome.load(home), load_key(key_file), datetime.now(UTC).date()
+    wanted = noisy_copies.Wanted(tables, reader, reason)
+    approved = noisy_copies.approve(coordinator, wanted, by=by, key=key, today=today)
+    written = []
+    if approved.copy is not None:
+        files.write_new(out, approved.copy.noisy)
+        files.write_new(beside, approved.copy.approval)
+        written = [out, beside]
+    content = {
+        "signed": list(approved.signed),
+        "missing": approved.missing,
+        "files": [str(path) for path in written],
+    }
+    people = ", ".join(approved.signed)
+    text = f"Signed by {people}. {approved.missing} more must sign before {reader} gets them."
+    if written:
+        names = "\n".join(f"  {path}" for path in written)
+        text = f"Signed by {people}. For {reader} alone, not rounded and not suppressed:\n{names}"
+    output.result(content, text, as_json=as_json)
+
+
 def withdraw_tables(tables: str, home: Path, by: str, key_file: Path, reason: str, *, as_json: bool) -> None:
     """Withdraw tables, for ``release withdraw --tables``."""
     from safeborders_fed.coordinator.home import CoordinatorHome
@@ -147,8 +203,33 @@ def _content(entry: ListedTables) -> dict[str, Any]:
             {"name": table.name, "cells": len(table.cells), "suppressed": table.cells.count(None)}
             for table in tables.tables
         ],
+        "types": None if tables.types is None else [each.name for each in tables.types],
+        "warnings": None if tables.warnings is None else _warnings(tables.warnings),
         "exports": entry.loaded.file.exports,
     }
+
+
+def _warnings(found: EarlyWarnings) -> dict[str, Any]:
+    return {
+        "false_alarm_rate": found.false_alarm_rate,
+        "period": found.period,
+        "tested": found.tested,
+        "too_short": found.short,
+        "raised": found.raised,
+        "not_named": found.withheld,
+        "series": [each.model_dump() for each in found.series],
+    }
+
+
+def _said_of_warnings(found: EarlyWarnings | None) -> str:
+    if found is None:
+        return "none were asked for"
+    if not found.tested:
+        return "nothing could be tested"
+    hidden = f", of which {found.withheld} are not named" if found.withheld else ""
+    return (
+        f"{found.raised} of {found.tested} series{hidden}; false alarms at most {found.false_alarm_rate:.2%}"
+    )
 
 
 def _show(entry: ListedTables, *, as_json: bool) -> None:
@@ -162,7 +243,10 @@ def _show(entry: ListedTables, *, as_json: bool) -> None:
         "Study": f"{content['study']}, manifest {content['manifest_hash']}",
         "Rules": f"rounded to {rules.base}, at least {rules.threshold}, noise at most {rules.widest}%",
         "Compared": ", ".join(content["compared"]) or "with none: nothing is released yet",
+        "Warnings": _said_of_warnings(entry.loaded.tables.warnings),
     }
+    if content["types"] is not None:
+        lines["Types"] = ", ".join(content["types"])
     counts = output.table(
         ("table", "cells", "suppressed"),
         [[row["name"], row["cells"], row["suppressed"]] for row in content["tables"]],

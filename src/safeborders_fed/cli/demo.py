@@ -67,7 +67,6 @@ def demo(
 ) -> None:
     """Run a whole federation of eight nodes on this machine and write its report."""
     from safeborders_fed.errors import UsageError
-    from safeborders_fed.reporting import report
     from safeborders_fed.simulation import demo as simulation
     from safeborders_fed.simulation import demo_output
 
@@ -87,8 +86,7 @@ def demo(
     )
     with _progress(as_json=as_json) as progress:
         result = simulation.run(options, progress)
-        demo_output.write(result, report.write)
-    summary = demo_output.summary(result)
+        summary = demo_output.write(result)
     output.result({"summary": summary}, _text(summary, out), as_json=as_json)
 
 

@@ -50,6 +50,8 @@ NODE: Final = {
     "whoami": NOBODY,
 }
 """Roles, apart from the operator, whose users may run a command of ``safeborders node``, by its words."""
+REPORT: Final = {"verify": _ANY, "warnings": OPERATOR}
+"""Likewise of ``safeborders report``, for a node's directory that they are told to read."""
 
 
 def attach_to_node(app: typer.Typer) -> None:
@@ -60,6 +62,21 @@ def attach_to_node(app: typer.Typer) -> None:
 def attach_to_coordinator(app: typer.Typer) -> None:
     """Has every command of ``safeborders coordinator`` say and check that it needs the operator."""
     _attach(app, "", lambda words: _Need(f"safeborders coordinator {words}", _side(words), _require_owner))
+
+
+def attach_to_report(app: typer.Typer) -> None:
+    """Has the commands of ``safeborders report`` check the role where they read somebody's directory.
+
+    Without one, and for the other commands, none is needed: they read files that were handed to their user.
+    """
+    _attach(app, "", _need_of_report)
+    for command in app.registered_commands:
+        if command.name in REPORT:
+            command.epilog = f"With a node's directory: {said(REPORT[command.name])} Without: none is needed."
+
+
+def _need_of_report(words: str) -> _Need:
+    return _Need(f"safeborders report {words}", REPORT.get(words, NOBODY), _require_at)
 
 
 def _side(words: str) -> str:
@@ -112,10 +129,11 @@ def _checked(callback: Callable[..., Any], need: _Need) -> Callable[..., Any]:
     @functools.wraps(callback)
     def run(*args: Any, **kwargs: Any) -> Any:
         context = next((value for value in kwargs.values() if isinstance(value, typer.Context)), None)
-        home = kwargs.get("home")
+        homes = [kwargs.get(name) for name in ("home", "node", "coordinator")]
         applies = need.roles != NOBODY and (context is None or context.invoked_subcommand is None)
-        if applies and isinstance(home, Path):
-            need.require(home, need.roles, need.command)
+        for home in homes if applies else ():
+            if isinstance(home, Path):
+                need.require(home, need.roles, need.command)
         try:
             return callback(*args, **kwargs)
         except PermissionError as error:
@@ -126,10 +144,11 @@ def _checked(callback: Callable[..., Any], need: _Need) -> Callable[..., Any]:
 
 
 def _passable(signature: inspect.Signature) -> inspect.Signature:
-    """The signature, with a ``--home`` that its user need only pass through: people may not list it."""
-    home = signature.parameters.get("home")
-    for option in getattr(home and home.annotation, "__metadata__", ()):
-        option.readable = False
+    """The signature, with directories that their user need only pass through: people may not list them."""
+    for name in ("home", "node", "coordinator"):
+        home = signature.parameters.get(name)
+        for option in getattr(home and home.annotation, "__metadata__", ()):
+            option.readable = False
     return signature
 
 
@@ -138,6 +157,17 @@ def _require(home: Path, roles: str, command: str) -> None:
     from safeborders_fed.node.role_check import require
 
     require(home, frozenset(Role(role) for role in roles.split()), command)
+
+
+def _require_at(home: Path, roles: str, command: str) -> None:
+    """At a node its roles, at a coordinator the owner."""
+    from safeborders_fed.coordinator.home import SETTINGS_FILE
+
+    try:
+        coordinator = (home / SETTINGS_FILE).exists()
+    except PermissionError:
+        coordinator = False
+    (_require_owner if coordinator else _require)(home, OPERATOR if coordinator else roles, command)
 
 
 def _require_owner(home: Path, roles: str, command: str) -> None:

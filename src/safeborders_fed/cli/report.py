@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typer
 
-from safeborders_fed.cli import report_build, report_tables, report_warnings
+from safeborders_fed.cli import needs, report_build, report_tables, report_warnings
 
 app = typer.Typer(help="Read and publish what a study released.", no_args_is_help=True, rich_markup_mode=None)
 report_tables.register(app)
 report_build.register(app)
 report_warnings.register(app)
+needs.attach_to_report(app)  # the last: all commands are there

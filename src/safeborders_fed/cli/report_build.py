@@ -29,14 +29,22 @@ def build(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The page, a new file.")],
+    typologies: Annotated[
+        Path | None,
+        typer.Option(help="Released tables of a typology study, with their statement beside them."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Say in the banner that the records are made up.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Write one HTML page of released tables, which opens without a network."""
     from safeborders_fed.reporting import building, reading
 
     released = [reading.read(path) for path in tables]
-    page = building.build(released, building.TITLE if title is None else title).encode("utf-8")
+    types = None if typologies is None else reading.read(typologies)
+    page = building.build(released, title, typologies=types, synthetic=synthetic).encode("utf-8")
     files.write_new(out, page)
     last = released[-1]
     content = {

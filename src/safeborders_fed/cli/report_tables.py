@@ -48,16 +48,20 @@ def export(
     for name, data in made.items():
         files.write_new(out / name, data)
     left = exports.left_out(released.loaded.tables)
+    beside = exports.only_in_document(released.loaded.tables)
     content = {
         "release": released.loaded.tables.id,
         "sha256": released.loaded.sha256,
         "files": [str(out / name) for name in made],
         "not_in_sdmx": list(left),
+        "in_document_only": list(beside),
         "cite": released.citation,
     }
     lines = [*content["files"], f"Cite: {released.citation}"]
     if left:
         lines.append(f"Not in the SDMX-CSV, whose columns cannot hold them: {', '.join(left)}.")
+    if beside:
+        lines.append(f"In the document alone, not in these files: {', '.join(beside)}.")
     output.result(content, "\n".join(map(str, lines)), as_json=as_json)
 
 

@@ -1,8 +1,8 @@
 """``safeborders report warnings``: what changed beyond noise and beyond its own past.
 
-Guarantees: it reads a release and its manifest, and nothing else; a release is read only with the
-manifest that its hash names. From a home, the manifest is the one that an operator signed, verified
-again.
+Guarantees: it reads releases and their manifests, and nothing else; a release is read only with the manifest
+that its hash names. Several releases are put together by period, or refused. From a home, each manifest is
+the one that an operator signed, verified again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safeborders_fed.cli import files, output
 
 if TYPE_CHECKING:
     from safeborders_fed.reporting.early_warning import SeriesWarning, Warnings
+    from safeborders_fed.reporting.noisy_tables import TableRelease
     from safeborders_fed.study.manifest import Manifest
     from safeborders_fed.study.release_file import Published
 
@@ -31,16 +32,21 @@ def register(app: typer.Typer) -> None:
 
 
 def warnings(
-    document: Annotated[
-        Path | None,
-        typer.Argument(metavar="RELEASE_DOCUMENT", help="A release, instead of --home and --study."),
+    documents: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RELEASE_DOCUMENT...", help="Releases, earliest first, instead of --home and --study."
+        ),
     ] = None,
     manifest: Annotated[
-        Path | None,
-        typer.Option(help="The study that the document is of (default: published.json beside it)."),
+        list[Path] | None,
+        typer.Option(help="The study of each document, in order (default: published.json beside each)."),
     ] = None,
     home: Annotated[Path | None, typer.Option(help="The directory of a coordinator or a node.")] = None,
-    study: Annotated[str | None, typer.Option(help="The study's name, with --home.")] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(help="A study's name, with --home; may be given again, earliest first."),
+    ] = None,
     false_alarms: Annotated[
         float, typer.Option(help="Share of reports without a change that may raise any warning.")
     ] = 0.05,
@@ -48,30 +54,45 @@ def warnings(
     table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given again.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show which series of a release changed beyond noise and beyond their own past."""
+    """Show which series of one or several releases changed beyond noise and beyond their own past."""
     from safeborders_fed.errors import UsageError
-    from safeborders_fed.reporting.early_warning import warnings_of
-    from safeborders_fed.reporting.noisy_tables import tables_of
+    from safeborders_fed.reporting.over_time import warnings_over
 
-    if (document is None) == (home is None) or (home is None) != (study is None):
+    paths, manifests = documents or [], manifest or []
+    if bool(paths) == (home is not None) or (home is None) == bool(study):
         raise UsageError(
             "which-release",
-            "name either a release document, or --home with --study",
+            "name either release documents, or --home with --study",
             "see `safeborders report warnings --help`",
         )
-    if home is not None and study is not None:
-        published, of = _at_home(home, study)
+    if manifests and len(manifests) != len(paths):
+        raise UsageError(
+            "which-release",
+            f"{len(paths)} documents and {len(manifests)} manifests are given",
+            "give the manifest of each document, in the same order, or none",
+        )
+    if home is not None:
+        read = [_at_home(home, name) for name in study or ()]
     else:
-        path = document or Path()
-        published, of = _of_files(path, manifest or path.parent / _MANIFEST)
-    if published.manifest_hash != of.hash():
+        beside = manifests or [path.parent / _MANIFEST for path in paths]
+        read = [_of_files(*pair) for pair in zip(paths, beside, strict=True)]
+    releases = [_release(published, of) for published, of in read]
+    studies = [release.study for release in releases]
+    found = warnings_over(releases, alpha=false_alarms, period=period, only=table or ())
+    output.result(_content(studies, found), _text(studies, found), as_json=as_json)
+
+
+def _release(published: Published, manifest: Manifest) -> TableRelease:
+    from safeborders_fed.errors import UsageError
+    from safeborders_fed.reporting.noisy_tables import tables_of
+
+    if published.manifest_hash != manifest.hash():
         raise UsageError(
             "release-of-another-study",
             f"the release of study {published.study!r} is not one of this manifest",
             "give the manifest of the same study",
         )
-    found = warnings_of(tables_of(published, of).tables, alpha=false_alarms, period=period, only=table or ())
-    output.result(_content(published.study, found), _text(published.study, found), as_json=as_json)
+    return tables_of(published, manifest)
 
 
 def _at_home(home: Path, study: str) -> tuple[Published, Manifest]:
@@ -100,10 +121,10 @@ def _of_files(document: Path, manifest: Path) -> tuple[Published, Manifest]:
     return release_file.from_bytes(files.read(document)), manifests.parse(canonical.serialise(content))
 
 
-def _content(study: str, found: Warnings) -> dict[str, Any]:
+def _content(studies: list[str], found: Warnings) -> dict[str, Any]:
     rows = [asdict(entry) | {"key": dict(entry.key), "verdict": str(entry.verdict)} for entry in found.series]
     return {
-        "study": study,
+        "studies": studies,
         "false_alarm_rate": found.alpha,
         "period": found.period,
         "tested": found.tested,
@@ -113,13 +134,14 @@ def _content(study: str, found: Warnings) -> dict[str, Any]:
     }
 
 
-def _text(study: str, found: Warnings) -> str:
+def _text(studies: list[str], found: Warnings) -> str:
     raised = len(found.raised)
     said = f"{raised} of {found.tested} series changed beyond noise and their past"
     if not found.tested:
         said = "nothing can be said"
+    named = "Study" if len(studies) == 1 else "Studies"
     lines = [
-        f"Study {study}, {found.period}: {said}.",
+        f"{named} {', '.join(studies)}, {found.period}: {said}.",
         f"At most {found.alpha:.1%} of reports without any change raise a warning, if counts vary as",
         "docs/early-warning.md assumes; up to twice as many where they do not.",
     ]

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     RECONCILIATION = "safeborders reconciliation v1"
     MODEL = "safeborders model v1"
     TABLES = "safeborders tables v1"
+    NOISY_COPY = "safeborders noisy copy v1"
     ENROLMENT_REQUEST = "safeborders enrolment request v1"
     ENROLMENT_BUNDLE = "safeborders enrolment bundle v1"
     BACKUP = "safeborders backup v1"

@@ -1,12 +1,11 @@
-"""The charts of trends and of detection.
+"""The charts of detection.
 
 Guarantees:
 
 - Each chart is one image, drawn by ``drawing``. Its numbers stand in a table beside it.
 - Nothing vanishes: what has no value is drawn as a grey text. Series differ in shape as well as in colour.
-- Published numbers only (``figures``) are drawn, never unrounded ones.
 
-Needs the extra ``[report]``; ``report`` says so when it is missing.
+Needs the extra ``[report]``; ``building`` says so when it is missing.
 """
 
 from __future__ import annotations
@@ -24,83 +23,13 @@ from safeborders_fed.reporting.drawing import (
     INK,
     ORANGE,
     PURPLE,
-    Cell,
     Chart,
     draw,
     inline,
-    matrix,
 )
-from safeborders_fed.reporting.figures import PLUS_MINUS, UNCLEAR_MARK, Count, PublishedTrends, auc_text
+from safeborders_fed.reporting.figures import auc_text
 from safeborders_fed.reporting.findings import own_wins
-from safeborders_fed.reporting.model import TOTAL, Detection
-from safeborders_fed.reporting.tables import year_label
-
-_YEAR_LABEL_WIDTH: Final = 48
-
-
-def years_chart(trends: PublishedTrends, *, name: str, form: str, width: int, height: int) -> Chart:
-    """Victims by year with their 95% intervals, for one form of exploitation or for all (``Total``)."""
-    counts = [(year, trends.of(year=year, form=form)) for year in trends.years]
-    rows = [
-        {"year": int(year), "value": c.value, "low": c.low, "high": c.high, "unclear": c.unclear}
-        for year, c in counts
-    ]
-    domain = [rows[0]["year"] - 0.4, rows[-1]["year"] + 0.4]
-    labelled = [row["year"] for row in rows[:: -math.ceil(len(rows) * _YEAR_LABEL_WIDTH / width)]]
-    year_axis = alt.Axis(format="d", values=labelled, grid=False)
-    x = alt.X("year:Q", title=None, scale=alt.Scale(domain=domain, nice=False), axis=year_axis)
-    # The least extent, and a label at the very top, let the panels of several forms line up.
-    y_axis = alt.Axis(format=",d", tickCount=3, tickMinStep=1, minExtent=40)
-    y = alt.Y("low:Q", title="Victims", scale=alt.Scale(nice=3), axis=y_axis)
-    value = alt.Y("value:Q", title="Victims")
-    base = alt.Chart(inline(rows)).encode(x=x)
-    fill = alt.condition("datum.unclear", alt.value("#ffffff"), alt.value(BLUE))
-    layers = alt.layer(
-        base.mark_area(color=BLUE, opacity=0.22).encode(y=y, y2="high:Q"),
-        base.mark_rule(color=BLUE, strokeWidth=1).encode(y=y, y2="high:Q"),
-        base.mark_line(color=BLUE, strokeWidth=2).encode(y=value),
-        base.mark_point(size=34, stroke=BLUE, strokeWidth=1.5, opacity=1).encode(y=value, fill=fill),
-    )
-    title = f"Victims by year: {'all forms of exploitation' if form == TOTAL else form}"
-    return draw(layers.properties(width=width, height=height), name, title, _describe_years(counts))
-
-
-def _describe_years(counts: Sequence[tuple[str, Count]]) -> str:
-    (first, start), (last, end) = counts[0], counts[-1]
-    peak_year, peak = max(counts, key=lambda pair: pair[1].value)
-    ends = f"{first}: {start.text}." if first == last else f"{first}: {start.text}; {last}: {end.text}."
-    unclear = sum(count.unclear for _, count in counts)
-    note = f" {unclear} of {len(counts)} years cannot be told from zero." if unclear else ""
-    return f"{ends} Highest published count: {peak.text} in {peak_year}.{note}"
-
-
-def age_chart(trends: PublishedTrends, *, name: str) -> Chart:
-    """Share of each age band in each year's victims, as a shaded matrix with numbers."""
-    cells = [_age_cell(trends, year, band) for band in trends.age_bands for year in trends.columns]
-    description = (
-        "Each cell gives the band's share of that year's victims in per cent, with its margin."
-        f"{_describe_ages(trends)}"
-    )
-    chart = matrix(cells, legend="Per cent of the year's victims", cell_width=66)
-    return draw(chart, name, "Age of victims by year", description)
-
-
-def _describe_ages(trends: PublishedTrends) -> str:
-    last = trends.years[-1]
-    top = max(trends.age_bands, key=lambda band: trends.of(year=last, age_band=band).value)
-    share = trends.share(last, top)
-    if share is None:
-        return ""
-    return f" Highest published share in {last}: {top}, {share[0]}{PLUS_MINUS}{share[1]} per cent."
-
-
-def _age_cell(trends: PublishedTrends, year: str, band: str) -> Cell:
-    share = trends.share(year, band)
-    if share is None:
-        return Cell(band, year_label(year), None, "not known")
-    mark = UNCLEAR_MARK if trends.of(year=year, age_band=band).unclear else ""
-    return Cell(band, year_label(year), share[0], f"{share[0]}{PLUS_MINUS}{share[1]}{mark}")
-
+from safeborders_fed.reporting.model import Detection
 
 FEDERATED: Final = "Federated, with privacy"
 POOLED: Final = "Pooled, without privacy"

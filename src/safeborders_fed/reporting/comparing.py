@@ -48,6 +48,27 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
 
     Raises:
         UsageError: ``wrong-order``.
+        RefusedError: ``same-study``, ``types-differ`` or ``not-comparable``.
+    """
+    require_series(before, after)
+    one, other = before.loaded.tables, after.loaded.tables
+    if set(one.states) != set(other.states):
+        raise _not_comparable(one, other)
+    later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
+    found: list[Change] = []
+    require_no_types(one, other)
+    for table in one.tables:
+        same = later.get(frozenset(axis.name for axis in table.axes))
+        if same is not None:
+            found += _changes(table, same)
+    return tuple(found)
+
+
+def require_series(before: Released, after: Released) -> None:
+    """Refuses two releases that cannot be of one series: the states of a series may change.
+
+    Raises:
+        UsageError: ``wrong-order``.
         RefusedError: ``same-study`` or ``not-comparable``.
     """
     one, other = before.loaded.tables, after.loaded.tables
@@ -57,30 +78,23 @@ def compare(before: Released, after: Released) -> tuple[Change, ...]:
             f"{one.id} was released on {before.statement.statement.day}, after {other.id}",
             "name the earlier release first",
         )
-    _require_comparable(one, other)
-    later = {frozenset(axis.name for axis in table.axes): table for table in other.tables}
-    found: list[Change] = []
-    for table in one.tables:
-        same = later.get(frozenset(axis.name for axis in table.axes))
-        if same is not None:
-            found += _changes(table, same)
-    return tuple(found)
-
-
-def _require_comparable(one: Tables, other: Tables) -> None:
     if one.manifest_hash == other.manifest_hash:
         raise RefusedError(
             "same-study",
             f"{one.id} and {other.id} are of one study, whose counts are the same",
             "compare the releases of two studies",
         )
-    if (one.population, set(one.states)) != (other.population, set(other.states)):
-        raise RefusedError(
-            "not-comparable",
-            f"{one.id} counts {one.population} in {', '.join(one.states)}, and {other.id} counts "
-            f"{other.population} in {', '.join(other.states)}",
-            "compare releases of the same states and population",
-        )
+    if one.population != other.population:
+        raise _not_comparable(one, other)
+
+
+def _not_comparable(one: Tables, other: Tables) -> RefusedError:
+    return RefusedError(
+        "not-comparable",
+        f"{one.id} counts {one.population} in {', '.join(one.states)}, and {other.id} counts "
+        f"{other.population} in {', '.join(other.states)}",
+        "compare releases of the same states and population",
+    )
 
 
 def _changes(before: DisclosedTable, after: DisclosedTable) -> list[Change]:
@@ -92,3 +106,18 @@ def _changes(before: DisclosedTable, after: DisclosedTable) -> list[Change]:
         if row.value is not None and value is not None:
             found.append(Change(before.name, row.codes, row.value, value, margin))
     return found
+
+
+def require_no_types(one: Tables, other: Tables) -> None:
+    """Refuses releases of different studies that count types.
+
+    Raises:
+        RefusedError: ``types-differ``.
+    """
+    typed = [tables.id for tables in (one, other) if tables.types is not None]
+    if typed:
+        raise RefusedError(
+            "types-differ",
+            f"types are counted in {' and '.join(typed)}, and T1 of one study is not T1 of another",
+            "read both releases side by side: what sets each type apart says which are alike",
+        )

@@ -19,8 +19,8 @@ and T the least value that rounds to the floor. For t <= T the interval fails on
 5%. For t > T, the value is published with a chance p of at least one half, and fails above t + 1.96 s (2.5%)
 or, while published, below t - 1.96 s, which is possible only where p >= 97.5% and then has a chance of at
 most 2.5% - (1 - p); so (5% - (1 - p)) / p <= 5%, or 2.5% / p <= 5%. Rounding is within the rest of the
-margin. Complementary suppression depends on other counts as well and is not in this proof; a simulation is
-in the tests.
+margin. Complementary suppression, and the projection that makes tables non-negative, depend on other counts
+as well and are not in this proof; simulations are in the tests and in ``make bench-coverage``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from safeborders_fed.reporting.sums import Cells, cells_of
 from safeborders_fed.study.table_file import DisclosedTable, Rules, TableAxis, Tables
 
 LARGEST: Final = 20_000
-"""Cells that are protected together at most; what they tell is worked out within a minute."""
+"""Cells that are protected together at most; what they tell is worked out within seconds."""
 
 
 def disclose(

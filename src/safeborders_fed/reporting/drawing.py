@@ -7,7 +7,7 @@ Guarantees:
 - No script, no link, no style attribute, no external reference; ids begin with the chart's name, so that
   several charts can share a page; the same input gives the same text.
 
-Needs the extra ``[report]``; ``report`` says so when it is missing.
+Needs the extra ``[report]``; ``building`` says so when it is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import altair as alt
@@ -29,8 +29,9 @@ SHADES: Final = ("#f0f4f8", "#cfe1f2", "#9ecae1", "#2171b5", "#08306b")
 SHADE_STEPS: Final = (5, 15, 30, 50)
 DARK_FROM: Final = 30
 
+_FONT: Final = "Liberation Sans, Arial, DejaVu Sans, sans-serif"
 _CONFIG: Final[dict[str, Any]] = {
-    "font": "Liberation Sans, Arial, DejaVu Sans, sans-serif",
+    "font": _FONT,
     "axis": {
         "labelFontSize": 12,
         "titleFontSize": 12,
@@ -47,6 +48,9 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 
 _KEPT_ATTRIBUTES: Final = re.compile(r"^(?!role$|aria-|style$|class$|cursor$|pointer-events$)")
+_DEFAULTS: Final = {"opacity": "1", "stroke-width": "1", "font-family": _FONT, "font-size": "12px"}
+"""What need not be said at each element: two are so anyway, font and size are those of the image."""
+_LONG: Final = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -72,42 +76,6 @@ def inline(rows: Sequence[dict[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=list(rows))
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a shaded matrix.
-
-    Attributes:
-        row: Its row.
-        column: Its column.
-        share: Per cent, what it is shaded by; None for grey.
-        label: What stands in it.
-    """
-
-    row: str
-    column: str
-    share: int | None
-    label: str
-
-
-def matrix(cells: Sequence[Cell], *, legend: str, cell_width: int) -> alt.LayerChart:
-    """A shaded matrix with a text in every cell; rows and columns in the order in which they come."""
-    columns = list(dict.fromkeys(cell.column for cell in cells))
-    rows = list(dict.fromkeys(cell.row for cell in cells))
-    x = alt.X("column:N", title=None, sort=columns, axis=alt.Axis(orient="top", labelAngle=0, ticks=False))
-    axis = alt.Axis(labelLimit=170, ticks=False, labelPadding=6)
-    y = alt.Y("row:N", title=None, sort=rows, axis=axis)
-    scale = alt.Scale(type="threshold", domain=list(SHADE_STEPS), range=list(SHADES))
-    below = alt.Legend(orient="bottom", gradientLength=260, titleLimit=400)
-    shade = alt.Color("share:Q", title=legend, scale=scale, legend=below)
-    ink = alt.condition(f"datum.share >= {DARK_FROM}", alt.value("#ffffff"), alt.value(INK))
-    base = alt.Chart(inline([asdict(cell) for cell in cells])).encode(x=x, y=y)
-    return alt.layer(
-        base.mark_rect(stroke="#ffffff", color="#e6e6e6"),
-        base.transform_filter("datum.share != null").mark_rect(stroke="#ffffff").encode(color=shade),
-        base.mark_text(fontSize=12).encode(text="label:N", color=ink),
-    ).properties(width=cell_width * len(columns), height=30 * len(rows))
-
-
 def draw(chart: alt.LayerChart, name: str, title: str, description: str) -> Chart:
     """The chart of a specification, as one named image."""
     # Each part was validated when it was made; doing it again for the whole takes half of the time.
@@ -124,7 +92,11 @@ def as_image(svg: str, name: str, title: str, description: str) -> str:
     ids: dict[str, str] = {}
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
-        kept = {key: text for key, text in element.attrib.items() if _KEPT_ATTRIBUTES.match(key)}
+        kept = {
+            key: _LONG.sub(_rounded, text) if key in ("d", "transform") else text
+            for key, text in element.attrib.items()
+            if _KEPT_ATTRIBUTES.match(key) and _DEFAULTS.get(key) != text
+        }
         if "id" in kept:
             # The renderer counts on from chart to chart: numbered anew, the text depends on this chart only.
             kept["id"] = ids.setdefault(kept["id"], f"{name}-{len(ids)}")
@@ -133,9 +105,15 @@ def as_image(svg: str, name: str, title: str, description: str) -> str:
     for element in root.iter():
         for key, text in element.attrib.items():
             element.attrib[key] = _REFERENCE.sub(lambda match: f"url(#{ids[match[1]]})", text)
+    root.attrib |= {"font-family": _FONT, "font-size": "12px"}
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-desc"}
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(tag, {"id": f"{name}-{tag}"})
         element.text = text
         root.insert(position, element)
     return ET.tostring(root, encoding="unicode")
+
+
+def _rounded(number: re.Match[str]) -> str:
+    """A place to a hundredth of a pixel: more cannot be seen, and fills the page."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -3,12 +3,12 @@
 A series is one cell of a table followed over its time axis: one corridor, form, means or state. It is
 tested for a rise and for a fall of the last one and of the last two periods (``surprise``). The chance
 that a report in which nothing changed raises any warning is at most the false-alarm rate ``alpha``: each
-of the ``m`` series tested gets ``alpha / m`` (Bonferroni), of which its windows get parts by their
-length, and rises ``RISES`` of each. Bonferroni holds under any dependence, so tables that share cells, or
-errors that least squares correlated, do not break it; Simes or Benjamini and Hochberg would need more.
-Holm would add nothing until a first warning is raised, and Bonferroni's limits are those of the intervals
-shown: every interval holds at once with probability ``1 - alpha``, however the series shown were chosen,
-and where there is a warning it excludes no change.
+series gets a share of it by what its past lets be found (``weighing``: weighted Bonferroni), of which its
+windows get parts by their length, and rises ``RISES`` of each. Bonferroni holds under any dependence, so
+tables that share cells, or errors that least squares correlated, do not break it; Simes or Benjamini and
+Hochberg would need more. Holm would add nothing until a first warning is raised, and Bonferroni's limits are
+those of the intervals shown: every interval holds at once with probability ``1 - alpha``, however the series
+shown were chosen, and where there is a warning it excludes no change.
 
 Guarantees: pure, without chance; the order of tables and cells changes nothing; a larger last value never
 lowers the evidence of a rise. What cannot be told is said: ``too short a past`` or ``not distinguishable
@@ -19,7 +19,6 @@ from noise``. Reads private values only, so it costs no privacy. The level rests
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,18 +29,13 @@ import numpy as np
 
 from safeborders_fed.errors import UsageError
 from safeborders_fed.reporting.noisy_tables import NoisyTable
+from safeborders_fed.reporting.periods import TIME_AXES, periods_of, time_axis
 from safeborders_fed.reporting.surprise import WINDOWS, Floats, Surprise, least_past, surprise
+from safeborders_fed.reporting.weighing import shares
 
 ALPHA: Final = 0.05
 RISES: Final = 0.8
 """Share of the false-alarm rate that is spent on rises: what emerges matters more than what fades."""
-TIME_AXES: Final = ("period", "year", "quarter", "month")
-_FORMATS: Final = {
-    re.compile(r"(\d{4})"): 1,
-    re.compile(r"(\d{4})-?Q([1-4])"): 4,
-    re.compile(r"(\d{4})-(0[1-9]|1[0-2])"): 12,
-}
-"""Codes of periods, and how many are a year."""
 
 
 class Verdict(StrEnum):
@@ -142,7 +136,7 @@ def warnings_of(
     """
     if not 0 < alpha <= 0.5:
         raise UsageError("bad-false-alarm-rate", f"a false-alarm rate of {alpha} is none", "choose .05, say")
-    series = sorted(_all_series(_chosen(tables, only), period), key=lambda entry: (entry.table, entry.key))
+    series = sorted(_all_series(chosen(tables, only), period), key=lambda entry: (entry.table, entry.key))
     if not series:
         raise UsageError(
             "no-series",
@@ -166,7 +160,12 @@ def _rank(verdict: Verdict) -> int:
     return {Verdict.RISE: 0, Verdict.FALL: 0, Verdict.NOISE: 1, Verdict.SHORT: 2}[verdict]
 
 
-def _chosen(tables: Sequence[NoisyTable], only: Sequence[str]) -> list[NoisyTable]:
+def chosen(tables: Sequence[NoisyTable], only: Sequence[str]) -> list[NoisyTable]:
+    """The tables of these names; all of them for none.
+
+    Raises:
+        UsageError: ``unknown-table``.
+    """
     names = [table.name for table in tables]
     for name in only:
         if name not in names:
@@ -177,59 +176,32 @@ def _chosen(tables: Sequence[NoisyTable], only: Sequence[str]) -> list[NoisyTabl
 
 def _all_series(tables: Sequence[NoisyTable], period: str | None) -> Iterator[_Series]:
     for table in tables:
-        at = next((at for at, axis in enumerate(table.axes) if axis.name in TIME_AXES), None)
-        if at is not None and len(table.axes) > 1:
+        at = time_axis(table)
+        if at is not None:
             yield from _of_table(table, at, period)
 
 
 def _of_table(table: NoisyTable, at: int, period: str | None) -> Iterator[_Series]:
-    codes = table.axes[at].codes
-    kept, seasons = _periods(table, codes)
-    if period is not None:
-        if period not in (codes[index] for index in kept):
-            raise UsageError(
-                "unknown-period",
-                f"table {table.name!r} has no period {period!r}",
-                f"choose one of {', '.join(codes[index] for index in kept)}",
-            )
-        kept = kept[: [codes[index] for index in kept].index(period) + 1]
-    counts = np.moveaxis(table.counts, at, -1)[..., kept]
+    span = periods_of(table, at)
+    if period is not None and period not in span.codes:
+        raise UsageError(
+            "unknown-period",
+            f"table {table.name!r} has no period {period!r}",
+            f"choose one of {', '.join(span.codes)}",
+        )
+    length = len(span.codes) if period is None else span.codes.index(period) + 1
+    kept, codes = span.places[:length], span.codes[:length]
+    counts = np.moveaxis(table.counts, at, -1)[..., list(kept)]
     others = [axis for index, axis in enumerate(table.axes) if index != at]
     for cell in itertools.product(*(range(len(axis.codes)) for axis in others)):
         yield _Series(
             table=table.name,
             key=tuple((axis.name, axis.codes[index]) for axis, index in zip(others, cell, strict=True)),
-            periods=tuple(codes[index] for index in kept),
+            periods=codes,
             counts=tuple(counts[cell].tolist()),
             deviation=table.deviation,
-            seasons=seasons,
+            seasons=span.seasons,
         )
-
-
-def _periods(table: NoisyTable, codes: Sequence[str]) -> tuple[list[int], int]:
-    """Where the periods stand among the codes, of which some, such as ``Other``, are none; periods a year."""
-    for pattern, seasons in _FORMATS.items():
-        matches = [(index, pattern.fullmatch(code)) for index, code in enumerate(codes)]
-        found = [(index, match) for index, match in matches if match is not None]
-        if not found:
-            continue
-        numbers = [_number(match, seasons) for _, match in found]
-        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            raise UsageError(
-                "gap-in-periods",
-                f"the periods of table {table.name!r} have a gap, or are out of order",
-                "choose a release whose periods follow one another",
-            )
-        return [index for index, _ in found], seasons
-    raise UsageError(
-        "unknown-period",
-        f"no code of the time axis of table {table.name!r} is a period",
-        "periods are written 2025, 2025-Q1 or 2025-01",
-    )
-
-
-def _number(match: re.Match[str], seasons: int) -> int:
-    return int(match[1]) * seasons + (int(match[2]) - 1 if seasons > 1 else 0)
 
 
 def _windows(entry: _Series) -> tuple[int, ...]:
@@ -242,8 +214,9 @@ def _judged(group: Sequence[_Series], alpha: float, tested: int) -> list[SeriesW
     values = np.array([entry.counts for entry in group], dtype=np.float64)
     deviation = np.array([entry.deviation for entry in group], dtype=np.float64)
     windows = _windows(group[0])
-    parts = [window / (sum(windows) * tested) for window in windows]
     results = [surprise(values, deviation, seasons=group[0].seasons, window=window) for window in windows]
+    each = len(group) / (sum(windows) * tested)
+    parts = [result.window * each * shares(result.doubling(), alpha) for result in results]
     rises = np.stack([result.rise() / (part * RISES) for result, part in zip(results, parts, strict=True)])
     falls = np.stack(
         [result.fall() / (part * (1 - RISES)) for result, part in zip(results, parts, strict=True)]
@@ -270,7 +243,7 @@ def _judged(group: Sequence[_Series], alpha: float, tested: int) -> list[SeriesW
     return found
 
 
-def _interval(result: Surprise, each: float) -> tuple[Floats, Floats]:
+def _interval(result: Surprise, each: Floats) -> tuple[Floats, Floats]:
     return result.change(each * RISES)[0], result.change(each * (1 - RISES))[1]
 
 

@@ -127,6 +127,12 @@ def left_out(tables: Tables) -> tuple[str, ...]:
     return tuple(table.name for table in tables.tables if table.name not in held)
 
 
+def only_in_document(tables: Tables) -> tuple[str, ...]:
+    """What a release says beside its counts, which no export holds."""
+    held = {"what sets types apart": tables.types, "early warnings": tables.warnings}
+    return tuple(name for name, content in held.items() if content is not None)
+
+
 def _in_sdmx(tables: Tables) -> list[DisclosedTable]:
     """Tables each of whose axes fills a column; one for each set of axes."""
     filling = set(columns_of(tables).values())
@@ -263,7 +269,7 @@ def parquet(tables: Tables) -> bytes:
 
 def metadata(tables: Tables) -> dict[str, Any]:
     """What a reader must know to use the counts."""
-    content = tables.model_dump(mode="json", exclude={"tables"})
+    content = tables.model_dump(mode="json", exclude={"tables", "types", "warnings"})
     return content | {"release": tables.id, "unit": "one victim, with all their records, at one node"}
 
 

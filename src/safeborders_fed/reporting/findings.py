@@ -1,160 +1,108 @@
-"""Key findings and explanations in plain sentences.
+"""What a demonstration found beside its tables, in plain sentences, and what epsilon means.
 
-Guarantees: a sentence claims a difference between counts only where it is larger than their noise; every
-count is written with its margin; scores are written with what they were measured on. Sentences are plain
-text: the page escapes them.
+Guarantees: scores are written with what they were measured on; a group is called worse only beyond the
+margins of both. Sentences are plain text: the page escapes them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from safeborders_fed.reporting.accuracy import UNKNOWN, Accuracy
 from safeborders_fed.reporting.card_facts import ModelCardFacts
-from safeborders_fed.reporting.figures import (
-    PublishedTrends,
-    area_text,
-    auc_text,
-    cost_text,
-    count_of,
-    one_in,
-)
-from safeborders_fed.reporting.model import TOTAL, Detection, Report
-from safeborders_fed.reporting.typologies import Typologies
+from safeborders_fed.reporting.figures import area_text, auc_text, cost_text, one_in
+from safeborders_fed.reporting.language import N_, _, ngettext
+from safeborders_fed.reporting.model import Demonstration, Detection
+from safeborders_fed.reporting.planted import Planted
 
 _WHOLE_UP_TO: Final = 99
 _NEARLY_SURE: Final = 99.9
 
 TRUST_MODES: Final = {
-    "masked": (
-        "Masked: what a node sends is hidden under random masks that cancel in the sum, so that the"
-        " coordinator sees the sum over all nodes and no single contribution. Each node adds a share of the"
-        " noise; the protection relies on the other nodes adding theirs."
+    "masked": N_(
+        "Masked: what a node sends is hidden under random masks that cancel in the sum, so that the "
+        "coordinator sees the sum over all nodes and no single contribution. Each node adds a share of the "
+        "noise; the protection relies on the other nodes adding theirs."
     ),
-    "local": (
-        "Local: each node adds all of the noise by itself, so that its protection relies on nobody else."
-        " The price is wider margins, since the noise of all nodes adds up."
+    "local": N_(
+        "Local: each node adds all of the noise by itself, so that its protection relies on nobody else. "
+        "The price is wider margins, since the noise of all nodes adds up."
     ),
 }
 
 
-def key_findings(report: Report, trends: PublishedTrends) -> tuple[str, ...]:
-    """The findings that the page opens with."""
-    return (
-        *_count_findings(trends, states=len(report.nodes)),
-        *(() if report.typologies is None else _type_findings(report.typologies)),
-        *(() if report.detection is None else _detection_findings(report.detection)),
-        *(() if report.card is None else _card_findings(report.card)),
-        (
-            f"All questions together cost each victim at most epsilon = {cost_text(report.total_epsilon)} of"
-            f" privacy (at delta = {one_in(report.delta)}); the section on privacy says what that means."
-        ),
-    )
+def of_demonstration(demonstration: Demonstration) -> Iterator[str]:
+    """What a demonstration adds to the key findings of its tables."""
+    if demonstration.planted is not None:
+        yield from _planted_findings(demonstration.planted)
+    if demonstration.detection is not None:
+        yield from _detection_findings(demonstration.detection)
+    if demonstration.card is not None:
+        yield from _card_findings(demonstration.card)
+    yield _(
+        "All questions together cost each victim at most epsilon = {epsilon} of privacy (at delta = "
+        "{delta}); the section on questions and privacy says what that means."
+    ).format(epsilon=cost_text(demonstration.total_epsilon), delta=one_in(demonstration.delta))
 
 
-def _count_findings(trends: PublishedTrends, *, states: int) -> Iterator[str]:
-    first, last = trends.years[0], trends.years[-1]
-    if (TOTAL, TOTAL, TOTAL) in trends.counts:
-        yield (
-            f"The files of the {states} nodes hold {trends.of().text} victims, persons found not to be"
-            " victims left out, all years together."
-        )
-    if first != last:
-        change = trends.change()
-        ends = f"from {trends.of(year=first).text} to {trends.of(year=last).text}"
-        if change.beyond_noise:
-            verb = "rose" if change.value > 0 else "fell"
-            yield f"Between {first} and {last} victims a year {verb} {ends}, a change of {change.text}."
-        else:
-            yield f"Between {first} and {last} victims a year went {ends}: no change beyond the noise."
-        yield _form_change(trends)
-    yield _largest_form(trends)
-
-
-def _largest_form(trends: PublishedTrends) -> str:
-    largest, *others = trends.largest_forms
-    top = trends.of(form=largest)
-    rivals = [form for form in others if trends.of(form=form).high >= top.low]
-    if rivals:
-        return (
-            f"The largest form of exploitation cannot be named with confidence: {largest} ({top.text}) and"
-            f" {rivals[0]} ({trends.of(form=rivals[0]).text}) lie within each other's margins."
-        )
-    return f"The largest form of exploitation is {largest}: {top.text} victims."
-
-
-def _form_change(trends: PublishedTrends) -> str:
-    first, last = trends.years[0], trends.years[-1]
-    beyond = [name for name in trends.forms if trends.change(name).beyond_noise]
-    if not beyond:
-        return f"No form of exploitation changed by more than its noise between {first} and {last}."
-    form = max(beyond, key=lambda name: abs(trends.change(name).value))
-    return (
-        f"The form that changed most is {form}: {trends.change(form).text} victims a year"
-        f" ({trends.of(year=first, form=form).text} in {first},"
-        f" {trends.of(year=last, form=form).text} in {last})."
-    )
+def _planted_findings(planted: Planted) -> Iterator[str]:
+    if not planted.labels:
+        yield _("None of the ways in which the records were made up was found again.")
+        return
+    if planted.adjusted_rand is None:
+        return
+    yield _(
+        "Against the ways in which the records were made up, the types reach an adjusted Rand index of "
+        "{found:.2f} (1 is perfect, 0 is chance)."
+    ).format(found=planted.adjusted_rand)
 
 
 def _detection_findings(detection: Detection) -> Iterator[str]:
-    gap = detection.pooled_without_privacy - detection.federated
-    side = (
-        f"{auc_text(abs(gap))} {'below' if gap > 0 else 'above'}" if f"{gap:.3f}" != "0.000" else "level with"
+    yield _(
+        "On {records:,} held-out records the federated model ranks referrals with an area under the ROC "
+        "curve of {area}, {beside} a model that pools all files without privacy ({pooled}){alone}."
+    ).format(
+        records=detection.records_held_out,
+        area=auc_text(detection.federated),
+        beside=_beside(detection.pooled_without_privacy - detection.federated),
+        pooled=auc_text(detection.pooled_without_privacy),
+        alone=_alone(detection),
     )
-    known = {node: auc for node, auc in detection.alone.items() if auc is not None}
-    sentence = (
-        f"On {detection.records_held_out:,} held-out records the federated model ranks referrals with an area"
-        f" under the ROC curve of {auc_text(detection.federated)}, {side} a model that pools all files"
-        f" without privacy ({auc_text(detection.pooled_without_privacy)})"
-    )
-    if known:
-        best, worst = max(known, key=lambda node: known[node]), min(known, key=lambda node: known[node])
-        sentence += (
-            f"; nodes alone reach {auc_text(known[worst])} ({worst}) to {auc_text(known[best])} ({best})"
-            if best != worst
-            else f"; {best} alone reaches {auc_text(known[best])}"
-        )
-    yield f"{sentence}."
     better, compared = own_wins(detection)
     if compared:
-        yield (
-            f"Measured on each node's own held-out records, the federated model is ahead of the node's own"
-            f" model at {better} of the {compared} nodes where both can be measured."
-        )
+        yield ngettext(
+            "Measured on its own held-out records, the federated model is ahead of the node's own model at "
+            "{better} of the {compared} node where both can be measured.",
+            "Measured on each node's own held-out records, the federated model is ahead of the node's own "
+            "model at {better} of the {compared} nodes where both can be measured.",
+            compared,
+        ).format(better=better, compared=compared)
 
 
-def _type_findings(typologies: Typologies) -> Iterator[str]:
-    if not typologies.types:
-        yield "No type of how the crime is done stands out from the noise."
-        return
-    for entry in typologies.types:
-        if len(entry.occurs_in) < 2:
-            continue
-        trait = f" ({entry.traits[0].field.lower()}: {entry.traits[0].value})" if entry.traits else ""
-        count = count_of(entry.victims.value, entry.victims.error)
-        yield (
-            f"Type {entry.name}{trait}, {count.text} victims, occurs in"
-            f" {listed(entry.occurs_in, everywhere=len(typologies.states))}."
-        )
-    if typologies.adjusted_rand is not None:
-        yield (
-            "Against the ways in which the records were made up, the types reach an adjusted Rand index of"
-            f" {typologies.adjusted_rand:.2f} (1 is perfect, 0 is chance)."
-        )
+def _beside(gap: float) -> str:
+    """How far below the pooled model the federated one is."""
+    if f"{gap:.3f}" in ("0.000", "-0.000"):
+        return _("level with")
+    return (_("{gap} below") if gap > 0 else _("{gap} above")).format(gap=auc_text(abs(gap)))
 
 
-def listed(names: Sequence[str], *, everywhere: int) -> str:
-    """Names as a sentence lists them; ``everywhere`` is how many there are at most."""
-    if len(names) == everywhere and everywhere > 2:
-        return f"all {everywhere} states"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _alone(detection: Detection) -> str:
+    known = {node: auc for node, auc in detection.alone.items() if auc is not None}
+    if not known:
+        return ""
+    best, worst = max(known, key=lambda node: known[node]), min(known, key=lambda node: known[node])
+    if best == worst:
+        return _("; {node} alone reaches {area}").format(node=best, area=auc_text(known[best]))
+    return _("; nodes alone reach {least} ({worst}) to {most} ({best})").format(
+        least=auc_text(known[worst]), worst=worst, most=auc_text(known[best]), best=best
+    )
 
 
 def _card_findings(card: ModelCardFacts) -> Iterator[str]:
     if not card.accuracy_known:
-        yield UNKNOWN
+        yield _(UNKNOWN)
     if card.accuracy is not None:
         yield from _group_findings(card.accuracy)
 
@@ -167,14 +115,23 @@ def _group_findings(accuracy: Accuracy) -> Iterator[str]:
     kind, lowest = min(shown, key=lambda pair: pair[1].auc or 0.0)
     interval, whole = lowest.interval, accuracy.overall.interval
     apart = interval is not None and whole is not None and interval[1] < whole[0]
-    sentence = (
-        f"By the private evaluation the model ranks all held-out persons with an area of"
-        f" {area_text(accuracy.overall)}; the lowest of {len(shown)} groups that can be measured is"
-        f" {kind.lower()}: {lowest.name} ({area_text(lowest)}), "
+    yield _(
+        "By the private evaluation the model ranks all held-out persons with an area of {overall}; the "
+        "lowest of {shown} groups that can be measured is {kind}: {name} ({area}), {beyond}."
+    ).format(
+        overall=area_text(accuracy.overall),
+        shown=len(shown),
+        kind=_(kind).lower(),
+        name=lowest.name,
+        area=area_text(lowest),
+        beyond=_("beyond the margins of both") if apart else _("within the margins"),
     )
-    yield sentence + ("beyond the margins of both." if apart else "within the margins.")
     if few := len(groups) - len(shown):
-        yield f"For {few} of {len(groups)} groups too little data is left beyond the noise to say the same."
+        yield ngettext(
+            "For {few} of {all} groups too little data is left beyond the noise to say the same.",
+            "For {few} of {all} groups too little data is left beyond the noise to say the same.",
+            few,
+        ).format(few=few, all=len(groups))
 
 
 def own_wins(detection: Detection) -> tuple[int, int]:
@@ -187,14 +144,14 @@ def own_wins(detection: Detection) -> tuple[int, int]:
 
 def epsilon_in_words(epsilon: float, delta: float) -> tuple[str, str]:
     """What epsilon at delta promises one victim: two sentences for a reader without mathematics."""
-    promise = (
-        "Somebody who sees everything that was published, and who beforehand thought it as likely as not that"
-        " one particular victim is in a node's files, can afterwards be at most"
-        f" {_certainty(epsilon)} sure, apart from a chance of about {one_in(delta)} that the promise fails."
-    )
-    limits = (
-        "The smaller epsilon is, the closer that figure stays to 50% and the less anything published can"
-        " depend on one victim; it is no promise about what can be learned of a whole group, such as a state."
+    promise = _(
+        "Somebody who sees everything that was published, and who beforehand thought it as likely as not "
+        "that one particular victim is in a node's files, can afterwards be at most {certainty} sure, apart "
+        "from a chance of about {delta} that the promise fails."
+    ).format(certainty=_certainty(epsilon), delta=one_in(delta))
+    limits = _(
+        "The smaller epsilon is, the closer that figure stays to 50% and the less anything published can "
+        "depend on one victim; it is no promise about what can be learned of a whole group, such as a state."
     )
     return promise, limits
 
@@ -204,5 +161,5 @@ def _certainty(epsilon: float) -> str:
     # The posterior is e^epsilon / (1 + e^epsilon), written so that it does not overflow.
     per_cent = 100 / (1 + math.exp(-epsilon))
     if per_cent > _NEARLY_SURE:
-        return f"more than {_NEARLY_SURE}%"
+        return _("more than {per_cent}%").format(per_cent=_NEARLY_SURE)
     return f"{math.ceil(per_cent)}%" if per_cent <= _WHOLE_UP_TO else f"{math.ceil(10 * per_cent) / 10}%"

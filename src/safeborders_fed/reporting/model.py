@@ -1,31 +1,24 @@
-"""What a report says: the only input of its page.
+"""What a demonstration adds to the page of its released tables.
 
 Guarantees:
 
 - Plain, frozen facts. Nothing here reads a file or a clock, and nothing else of the project is needed but
   its errors and the rule for a known accuracy (``analyses.evaluation.beyond_chance``), so that every sentence
-  and number of the page can be traced to one field below.
-- Facts that contradict themselves (a value that is not finite, a negative standard error, a table with a
-  hole or with two values for one cell) are refused when they are put together, not when they are drawn.
+  and number that a demonstration adds can be traced to one field below.
+- No counts of victims by trait: those are on the page as the released tables publish them.
+- Facts that contradict themselves (a value that is not finite, a negative standard error) are refused when
+  they are put together, not when they are drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import product
-from typing import Final, Literal
+from typing import Literal
 
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
-from safeborders_fed.reporting.typologies import Typologies
-
-TOTAL: Final = "Total"
-"""Stands in the place of a year, form or age band that a margin sums over."""
-
-OTHER_YEAR: Final = "Other"
-"""Year of records outside the public period: shown in tables, never on a time axis."""
+from safeborders_fed.reporting.planted import Planted
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,103 +127,10 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class TrendCell:
-    """One noisy count of victims.
+class Demonstration:
+    """All that a demonstration knows beside its released tables.
 
     Attributes:
-        year: A year, ``Other``, or ``Total``.
-        form: Label of a form of exploitation, or ``Total``.
-        age_band: Label of an age band, or ``Total``.
-        value: The noisy count, zero or more; its decimals are never shown.
-        standard_error: Standard deviation of the noise in ``value``.
-    """
-
-    year: str
-    form: str
-    age_band: str
-    value: float
-    standard_error: float
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Year, form and age band."""
-        return self.year, self.form, self.age_band
-
-    def __post_init__(self) -> None:
-        require_finite(f"cell {self.key}", {"value": self.value, "standard error": self.standard_error})
-
-
-@dataclass(frozen=True, slots=True)
-class TrendTables:
-    """Consistent counts of victims: all cells and their margins, with ``Total`` where a margin sums.
-
-    Every year, form and age band of ``cells`` is in each table that has that dimension. The order in which
-    ``cells`` first name them is the order of the report.
-
-    Attributes:
-        cells: Year by form by age band.
-        by_year_form: Year by form.
-        by_year_age: Year by age band.
-        by_year: Year.
-        by_form: Form.
-        total: All victims, if the analysis gives it with its own standard error.
-    """
-
-    cells: tuple[TrendCell, ...]
-    by_year_form: tuple[TrendCell, ...]
-    by_year_age: tuple[TrendCell, ...]
-    by_year: tuple[TrendCell, ...]
-    by_form: tuple[TrendCell, ...]
-    total: TrendCell | None = None
-
-    @property
-    def years(self) -> tuple[str, ...]:
-        """Years in report order, ``Other`` included."""
-        return tuple(dict.fromkeys(cell.year for cell in self.cells))
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """Forms of exploitation in report order."""
-        return tuple(dict.fromkeys(cell.form for cell in self.cells))
-
-    @property
-    def age_bands(self) -> tuple[str, ...]:
-        """Age bands in report order."""
-        return tuple(dict.fromkeys(cell.age_band for cell in self.cells))
-
-    def __post_init__(self) -> None:
-        total = (TOTAL,)
-        years, forms, ages = self.years, self.forms, self.age_bands
-        if not any(year.isdecimal() for year in years):
-            raise refuse("the trend tables hold no year")
-        _require_exactly("cells", self.cells, product(years, forms, ages))
-        _require_exactly("by_year_form", self.by_year_form, product(years, forms, total))
-        _require_exactly("by_year_age", self.by_year_age, product(years, total, ages))
-        _require_exactly("by_year", self.by_year, product(years, total, total))
-        _require_exactly("by_form", self.by_form, product(total, forms, total))
-        if self.total is not None:
-            _require_exactly("total", (self.total,), product(total, total, total))
-
-
-def _require_exactly(
-    table: str, cells: tuple[TrendCell, ...], expected: Iterable[tuple[str, str, str]]
-) -> None:
-    keys = [cell.key for cell in cells]
-    if len(set(keys)) != len(keys):
-        raise refuse(f"trend table {table} gives two values for one cell")
-    if wrong := set(keys) ^ set(expected):
-        raise refuse(f"trend table {table} lacks, or should not have, {min(wrong)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that one page shows.
-
-    Attributes:
-        title: Heading of the page.
-        created: When; with a time zone.
-        synthetic: Whether the records are made up.
-        software_version: Version of safeborders-fed.
         seed: Seed of the synthetic files and of the split; ``None`` if there is none.
         total_rho: Cost of all studies together (rho adds up).
         total_epsilon: ``total_rho`` as epsilon at ``delta`` (epsilons do not add up).
@@ -238,16 +138,11 @@ class Report:
         studies: What was asked.
         nodes: What each node took in.
         detection: How good the model is; ``None`` where it cannot be measured, as with one class only.
-        trends: The noisy counts.
         seconds: Wall time per step, in the order in which steps ran.
-        typologies: Ways in which the crime is done; ``None`` if that was not asked.
+        planted: Types beside the planted ways; ``None`` where the truth is not known.
         card: The released model; ``None`` if there is none.
     """
 
-    title: str
-    created: datetime
-    synthetic: bool
-    software_version: str
     seed: int | None
     total_rho: float
     total_epsilon: float
@@ -255,15 +150,13 @@ class Report:
     studies: tuple[StudyFacts, ...]
     nodes: tuple[NodeFacts, ...]
     detection: Detection | None
-    trends: TrendTables
     seconds: Mapping[str, float]
-    typologies: Typologies | None = None
+    planted: Planted | None = None
     card: ModelCardFacts | None = None
 
     def __post_init__(self) -> None:
-        require_finite("the report", {"total_rho": self.total_rho, "total_epsilon": self.total_epsilon})
+        costs = {"total_rho": self.total_rho, "total_epsilon": self.total_epsilon}
+        require_finite("the demonstration", costs)
         require_finite("the timings", self.seconds)
         if not 0 < self.delta < 1:
-            raise refuse(f"delta of the report is {self.delta}, not between 0 and 1")
-        if self.created.tzinfo is None:
-            raise refuse("the report's time of creation has no time zone")
+            raise refuse(f"delta of the demonstration is {self.delta}, not between 0 and 1")

@@ -1,4 +1,4 @@
-"""The charts of typologies and of the model card.
+"""The charts of the model card.
 
 Guarantees: each chart is one image, drawn by ``drawing``, and its numbers stand in a table beside it. What
 has no value is drawn as a grey text; every area and share carries its interval.
@@ -7,65 +7,13 @@ has no value is drawn as a grey text; every area and share carries its interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from safeborders_fed.reporting.accuracy import Accuracy, Estimate, GroupAccuracy
-from safeborders_fed.reporting.drawing import BLUE, GREY, INK, ORANGE, Cell, Chart, draw, inline, matrix
-from safeborders_fed.reporting.figures import TOO_LITTLE, Count, area_text, count_of
-from safeborders_fed.reporting.tables import year_label
-from safeborders_fed.reporting.typologies import Typologies, TypologyFacts
-
-
-def states_chart(typologies: Typologies, *, name: str) -> Chart:
-    """Victims of each type in each state, shaded by their share of the state's victims."""
-    cells = list(_cells(typologies, typologies.states, lambda entry: entry.by_state, str))
-    description = (
-        "Each cell gives a type's victims in a state, with their margin; cells are shaded by the type's share"
-        f" of that state's victims. {_describe_states(typologies)}"
-    )
-    chart = matrix(cells, legend="Per cent of the state's victims", cell_width=80)
-    return draw(chart, name, "Types by state", description)
-
-
-def _describe_states(typologies: Typologies) -> str:
-    several = [entry.name for entry in typologies.types if len(entry.occurs_in) > 1]
-    if not several:
-        return "No type is found in more than one state beyond the noise."
-    return f"Found in several states beyond the noise: {', '.join(several)}."
-
-
-def type_years_chart(typologies: Typologies, *, name: str) -> Chart:
-    """Victims of each type in each year, shaded by their share of the year's victims."""
-    cells = list(_cells(typologies, typologies.years, lambda entry: entry.by_year, year_label))
-    first = typologies.types[0]
-    description = (
-        "Each cell gives a type's victims in a year, with their margin; cells are shaded by the type's share"
-        f" of that year's victims. The largest type over all years is {first.name}."
-    )
-    chart = matrix(cells, legend="Per cent of the year's victims", cell_width=76)
-    return draw(chart, name, "Types by year", description)
-
-
-def _cells(
-    typologies: Typologies,
-    columns: Sequence[str],
-    of: Callable[[TypologyFacts], Mapping[str, Estimate]],
-    label: Callable[[str], str],
-) -> Iterator[Cell]:
-    counts: dict[tuple[str, str], Count] = {
-        (entry.name, column): count_of(of(entry)[column].value, of(entry)[column].error)
-        for entry in typologies.types
-        for column in columns
-    }
-    totals = {
-        column: sum(counts[entry.name, column].value for entry in typologies.types) for column in columns
-    }
-    for (row, column), count in counts.items():
-        share = round(100 * count.value / totals[column]) if totals[column] else None
-        yield Cell(row, label(column), share, count.text)
+from safeborders_fed.reporting.accuracy import Accuracy, GroupAccuracy
+from safeborders_fed.reporting.drawing import BLUE, GREY, INK, ORANGE, Chart, draw, inline
+from safeborders_fed.reporting.figures import TOO_LITTLE, area_text
 
 
 def groups_chart(accuracy: Accuracy, *, name: str) -> Chart:

@@ -2,7 +2,8 @@
 
 Guarantees: plain, frozen facts; what does not fit together (a table of another shape than its axes, a number
 that is not finite, a negative standard error) is refused when it is put together. Counts are as the release
-holds them: consistent and not negative, not rounded, not suppressed. They are private by their noise alone.
+holds them: not negative, those of a trends study consistent; not rounded, not suppressed. They are private by
+their noise alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from safeborders_fed.reporting.checks import refuse
 
 if TYPE_CHECKING:
     from safeborders_fed.analyses.base import Release
+    from safeborders_fed.reporting.noisy_typologies import NoisyType
     from safeborders_fed.study.manifest import Manifest
     from safeborders_fed.study.release_file import Published
 
@@ -81,6 +83,7 @@ class TableRelease:
         epsilon: What all of the study may have cost, at ``delta``.
         delta: The delta of ``epsilon``.
         rho: The same as zero-concentrated differential privacy.
+        types: What sets each type apart; None unless the tables are of typologies.
     """
 
     study: str
@@ -91,6 +94,7 @@ class TableRelease:
     epsilon: float
     delta: float
     rho: float
+    types: tuple[NoisyType, ...] | None = None
 
     def table(self, name: str) -> NoisyTable:
         """The table of this name.
@@ -106,7 +110,7 @@ class TableRelease:
 
 
 def tables_of(published: Published, manifest: Manifest) -> TableRelease:
-    """The tables of a trends study's release.
+    """The tables of a trends or a typology study's release.
 
     Args:
         published: The release.
@@ -114,17 +118,25 @@ def tables_of(published: Published, manifest: Manifest) -> TableRelease:
 
     Raises:
         UsageError: ``no-tables``, for the release of another analysis.
+        RefusedError: ``no-types``, for typologies none of which stands out from the noise.
         DefectError: ``report-facts``, for a release that does not fit together.
     """
+    from safeborders_fed.reporting import noisy_typologies  # noqa: PLC0415 - it makes tables of this module
+
     release = published.release
-    if release.kind != KIND:
+    facts: dict[str, Any] = release.facts
+    types = None
+    if release.kind == noisy_typologies.KIND:
+        tables = noisy_typologies.typology_tables(published.study, facts)
+        types = noisy_typologies.types_in(facts)
+    elif release.kind == KIND:
+        tables = _chosen(release) if _AXES in facts else _cross(release)
+    else:
         raise UsageError(
             "no-tables",
             f"study {published.study!r} released no tables ({release.kind})",
-            "choose a study with the analysis trends",
+            "choose a study with the analysis trends or typology",
         )
-    facts: dict[str, Any] = release.facts
-    tables = _chosen(release) if _AXES in facts else _cross(release)
     return TableRelease(
         study=published.study,
         manifest_hash=published.manifest_hash,
@@ -134,6 +146,7 @@ def tables_of(published: Published, manifest: Manifest) -> TableRelease:
         epsilon=manifest.epsilon,
         delta=manifest.delta,
         rho=manifest.rho,
+        types=types,
     )
 
 

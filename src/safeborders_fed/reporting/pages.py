@@ -26,6 +26,7 @@ from safeborders_fed.reporting.figures import (
     one_in,
     thousandths,
 )
+from safeborders_fed.reporting.language import _, ngettext, tag
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,10 +38,12 @@ def page(template: str, **facts: Any) -> str:
     """A page as text, by the packages of the extra."""
     style = resources.files("safeborders_fed.reporting").joinpath("templates/style.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    found: str = (
-        _environment().get_template(template).render(style=style, style_hash=f"sha256-{digest}", **facts)
+    made: str = (
+        _environment()
+        .get_template(template)
+        .render(style=style, style_hash=f"sha256-{digest}", language=tag(), **facts)
     )
-    return found
+    return made
 
 
 def require_extra() -> None:
@@ -67,7 +70,11 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    # The extension adds the method; values are escaped, and a per cent sign in a message is written twice.
+    install: Any = vars(environment)["install_gettext_callables"]
+    install(_, ngettext, newstyle=True)
     environment.filters |= {
         "auc": auc_text,
         "against": auc_difference,

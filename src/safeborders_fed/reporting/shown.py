@@ -15,7 +15,9 @@ from typing import Final
 
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.reporting import codes, exports
+from safeborders_fed.reporting.country_names import COUNTRIES
 from safeborders_fed.reporting.figures import PLUS_MINUS, UNCLEAR_MARK, signed
+from safeborders_fed.reporting.language import N_, _
 from safeborders_fed.study.table_file import DisclosedTable, Tables
 
 SUPPRESSED: Final = "c"
@@ -27,10 +29,11 @@ MOST_CODES: Final = 300
 """Codes of an axis that a page can show so that a reader still sees something."""
 _QUARTER: Final = re.compile(r"(\d{4})-?Q([1-4])")
 _YEAR: Final = re.compile(r"\d{4}")
+_BETWEEN: Final = re.compile(r"(\d+)--(\d+)")
 _WORDS: Final = {
-    "OtherGender": "Other gender",
-    "Complete": "Nothing missing",
-    "Several": "Several of these",
+    "OtherGender": N_("Other gender"),
+    "Complete": N_("Nothing missing"),
+    "Several": N_("Several of these"),
 }
 
 
@@ -186,14 +189,22 @@ def period_before(period: str, periods: Sequence[str]) -> str | None:
 
 
 def words(axis: str, code: str) -> str:
-    """What a reader sees for a code."""
+    """What a reader sees for a code.
+
+    Labels of the data contract are translated here: it has no catalogue of its own.
+    """
     if axis in PERIODS:
-        return "Other periods" if code == OTHER else code
+        return _("Other periods") if code == OTHER else code
     if code in _WORDS:
-        return _WORDS[code]
+        return _(_WORDS[code])
+    if code in COUNTRIES:
+        return _(COUNTRIES[code])
     if axis == "gap":
-        return code.replace("_", " ").capitalize()
-    return codes.label_of(axis, code)
+        return _(code.replace("_", " ").capitalize())
+    between = _BETWEEN.fullmatch(code)
+    if between is not None:
+        return _("{first} to {last}").format(first=between[1], last=between[2])
+    return _(codes.label_of(axis, code))
 
 
 def _require_few(tables: Tables) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 import altair as alt
 
 from safeborders_fed.reporting.drawing import BLUE, GREY, INK, Chart, draw, inline
+from safeborders_fed.reporting.language import _, ngettext
 from safeborders_fed.reporting.shown import SUPPRESSED, Shown
 
 _LABEL_WIDTH: Final = 62
@@ -45,8 +46,8 @@ def series_chart(counts: Counts, *, name: str, title: str, width: int, height: i
     top = max((count.high for _, count in counts if count is not None), default=1)
     scale = alt.Scale(domain=[0, top], nice=3, zero=True)
     y_axis = alt.Axis(format=",d", tickCount=3, tickMinStep=1, minExtent=40)
-    y = alt.Y("value:Q", title="Victims", scale=scale, axis=y_axis)
-    low = alt.Y("low:Q", title="Victims", scale=scale, axis=y_axis)
+    y = alt.Y("value:Q", title=_("Victims"), scale=scale, axis=y_axis)
+    low = alt.Y("low:Q", title=_("Victims"), scale=scale, axis=y_axis)
     base = alt.Chart(inline(rows)).encode(x=x)
     fill = alt.condition("datum.unclear", alt.value("#ffffff"), alt.value(BLUE))
     known = base.transform_filter("datum.value != null")
@@ -70,7 +71,7 @@ def bars_chart(counts: Counts, *, name: str, title: str) -> Chart:
             "low": count and count.low,
             "high": count and count.high,
             "end": 0 if count is None else count.high,
-            "label": f"{SUPPRESSED}  suppressed" if count is None else count.text,
+            "label": f"{SUPPRESSED}  {_('suppressed')}" if count is None else count.text,
         }
         for label, count in counts
     ]
@@ -78,13 +79,13 @@ def bars_chart(counts: Counts, *, name: str, title: str) -> Chart:
     # Room for the text at the end of the longest bar.
     scale = alt.Scale(domain=[0, top * 1.3], nice=False)
     x_axis = alt.Axis(format=",d", tickCount=5, tickMinStep=1)
-    x = alt.X("value:Q", title="Victims", scale=scale, axis=x_axis)
+    x = alt.X("value:Q", title=_("Victims"), scale=scale, axis=x_axis)
     y_axis = alt.Axis(labelLimit=260, ticks=False, labelPadding=6)
     y = alt.Y("row:N", title=None, sort=[label for label, _ in counts], axis=y_axis)
     base = alt.Chart(inline(rows)).encode(y=y)
     known = base.transform_filter("datum.value != null")
-    low = alt.X("low:Q", title="Victims", scale=scale, axis=x_axis)
-    end = alt.X("end:Q", title="Victims", scale=scale, axis=x_axis)
+    low = alt.X("low:Q", title=_("Victims"), scale=scale, axis=x_axis)
+    end = alt.X("end:Q", title=_("Victims"), scale=scale, axis=x_axis)
     text = base.mark_text(fontSize=12, align="left", dx=7)
     ink = alt.condition("datum.value == null", alt.value(GREY), alt.value(INK))
     layers = alt.layer(
@@ -100,8 +101,11 @@ def describe(counts: Counts) -> str:
     """The largest published count, and how many are suppressed."""
     known = [(label, count) for label, count in counts if count is not None]
     if not known:
-        return f"All {len(counts)} counts are suppressed."
+        return _("All {all} counts are suppressed.").format(all=len(counts))
     label, count = max(known, key=lambda pair: pair[1].value)
     gone = len(counts) - len(known)
-    said = f"Largest published count: {count.text} ({label})."
-    return f"{said} Suppressed: {gone} of {len(counts)} counts." if gone else said
+    said = _("Largest published count: {count} ({label}).").format(count=count.text, label=label)
+    if not gone:
+        return said
+    more = ngettext("Suppressed: {gone} of {all} count.", "Suppressed: {gone} of {all} counts.", len(counts))
+    return f"{said} {more.format(gone=gone, all=len(counts))}"

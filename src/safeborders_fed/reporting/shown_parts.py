@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from safeborders_fed.reporting.language import N_, _
 from safeborders_fed.reporting.shown import SUPPRESSED, Book, Shown, View, words
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class Section:
 
 def not_asked(what: str) -> Part:
     """Stands where the release has no such table."""
-    return Part(paragraphs=(f"Not in this release: the study was not asked to count {what}.",))
+    return Part(
+        paragraphs=(_("Not in this release: the study was not asked to count {what}.").format(what=what),)
+    )
 
 
 def cell(count: Shown | None) -> str:
@@ -111,10 +114,26 @@ def cell(count: Shown | None) -> str:
     return SUPPRESSED if count is None else count.plain
 
 
+def interval(count: Shown) -> str:
+    """The 95% interval of a count."""
+    return _("{low:,} to {high:,}").format(low=count.low, high=count.high)
+
+
 def note(*views: tuple[str, View | None]) -> str:
     """How uncertain the counts of tables are: all of one table alike."""
     margins = [f"{what} ± {view.table.margin:,}" for what, view in views if view is not None]
-    return f"95% intervals: {', '.join(margins)}; c suppressed; † cannot be told from zero."
+    said = _("95% intervals: {margins}; c suppressed; † cannot be told from zero.")
+    return said.format(margins=", ".join(margins))
+
+
+def axis_name(axis: str) -> str:
+    """The words for the name of an axis."""
+    return _(AXES[axis]) if axis in AXES else axis
+
+
+def lower_name(axis: str) -> str:
+    """The same within a sentence."""
+    return axis_name(axis).lower()
 
 
 def bars_block(name: str, caption: str, view: View, axis: str, order: Sequence[str]) -> Block:
@@ -122,11 +141,9 @@ def bars_block(name: str, caption: str, view: View, axis: str, order: Sequence[s
     rows = []
     for code in order:
         count = view.of(**{axis: code})
-        interval = SUPPRESSED if count is None else f"{count.low:,} to {count.high:,}"
-        rows.append((words(axis, code), cell(count), interval))
-    return Block(
-        name, caption, note(("each count", view)), (AXES[axis], "Victims", "95% interval"), tuple(rows)
-    )
+        rows.append((words(axis, code), cell(count), SUPPRESSED if count is None else interval(count)))
+    heads = (axis_name(axis), _("Victims"), _("95% interval"))
+    return Block(name, caption, note((_("each count"), view)), heads, tuple(rows))
 
 
 def grid_block(name: str, caption: str, view: View, row: str, column: str) -> Block:
@@ -136,8 +153,8 @@ def grid_block(name: str, caption: str, view: View, row: str, column: str) -> Bl
         (words(row, one), *(cell(view.of(**{row: one, column: other})) for other in columns))
         for one in view.axis(row)
     )
-    heads = (AXES[row], *(words(column, code) for code in columns))
-    return Block(name, caption, note(("each count", view)), heads, rows)
+    heads = (axis_name(row), *(words(column, code) for code in columns))
+    return Block(name, caption, note((_("each count"), view)), heads, rows)
 
 
 def ranked(book: Book, view: View, axis: str) -> tuple[str, ...]:
@@ -154,19 +171,19 @@ def ranked(book: Book, view: View, axis: str) -> tuple[str, ...]:
 
 
 AXES: Final = {
-    "year": "Year",
-    "quarter": "Quarter",
-    "period": "Period",
-    "state": "State",
-    "group": "Citizenship group",
-    "citizenship": "Citizenship",
-    "exploitation": "State of exploitation",
-    "recruitment": "Recruitment",
-    "means": "Means of control",
-    "form": "Form of exploitation",
-    "recruiter": "Recruiter",
-    "sex": "Sex",
-    "age": "Age",
-    "gap": "What is missing",
+    "year": N_("Year"),
+    "quarter": N_("Quarter"),
+    "period": N_("Period"),
+    "state": N_("State"),
+    "group": N_("Citizenship group"),
+    "citizenship": N_("Citizenship"),
+    "exploitation": N_("State of exploitation"),
+    "recruitment": N_("Recruitment"),
+    "means": N_("Means of control"),
+    "form": N_("Form of exploitation"),
+    "recruiter": N_("Recruiter"),
+    "sex": N_("Sex"),
+    "age": N_("Age"),
+    "gap": N_("What is missing"),
 }
 """Words for the names of axes."""

@@ -12,13 +12,23 @@ Each series' own variance is then drawn to that curve as far as the spread of al
 It is never taken below what privacy noise and Poisson counts alone would give. The statistic is compared
 with Student's t.
 
+Unrest: levels that wander, trends that bend and shocks that many series share make a prediction worse than
+its own residuals tell. So the last few periods before the window, which are known, are predicted in the same
+way from what precedes them; by how much these predictions of all series erred beyond their standard errors,
+relative to the level, is added to the error of the test.
+
+Scale of the test: privacy noise is normal whatever the count, so that series within it are compared on the
+scale of counts, on which it is symmetric; those beyond it on ``g``, which is on the safe side for a rise, as
+the square root bends more than the skewness of counts asks (a power of 2/3). Between them the power follows
+the fourth power of the noise's part of the variance, since counts in bursts are soon more skewed than that.
+
 Guarantees: pure; deterministic; a value in the tested window never enters the model that it is compared
 with, so a larger last value never lowers the evidence of a rise. Nothing is random.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +54,10 @@ TREND_SPREAD: Final = 0.05
 """Trends of the series differ by at least this, as a standard deviation of yearly growth."""
 WAVE_SPREAD: Final = 0.05
 """So do the two parts of their yearly waves, relative to the level."""
+PREDICTED: Final = 4
+"""Known periods before the window that are predicted, at most, to learn how unrestful the series are."""
+_OUTBREAK: Final = 3.0
+"""Standard errors beyond which a known period says no more: it may have been an outbreak."""
 _LOWEST: Final = 0.5
 """Victims a period that a past without any is taken for, so that no variance is zero."""
 _DISPERSION: Final = 1.5
@@ -64,6 +78,7 @@ class Surprise:
         error: Standard error of ``centre - predicted``.
         freedom: Degrees of freedom of the error.
         offset: ``c`` of the scale.
+        power: What the counts plus ``c`` are raised to, so that their errors are about symmetric.
     """
 
     window: int
@@ -73,26 +88,48 @@ class Surprise:
     error: Floats
     freedom: float
     offset: Floats
+    power: Floats
 
     def rise(self) -> Floats:
         """One-sided p-values of a rise."""
-        return np.asarray(stdtr(self.freedom, -(self.centre - self.predicted) / self.error))
+        return np.asarray(stdtr(self.freedom, -self._score()))
 
     def fall(self) -> Floats:
         """One-sided p-values of a fall."""
-        return np.asarray(stdtr(self.freedom, (self.centre - self.predicted) / self.error))
+        return np.asarray(stdtr(self.freedom, self._score()))
+
+    def _score(self) -> Floats:
+        """By how many standard errors the window differs, on the symmetric scale."""
+        raised = self._base() ** (2 * self.power)
+        return np.asarray((self.centre ** (2 * self.power) - raised) / self._unit())
+
+    def _base(self) -> Floats:
+        """What is expected, on the scale ``g``, at least what no victim is there."""
+        return np.maximum(self.predicted, np.sqrt(self.offset))
+
+    def _unit(self) -> Floats:
+        """One standard error on the symmetric scale."""
+        return np.asarray(2 * self.power * self._base() ** (2 * self.power - 1) * self.error)
+
+    def doubling(self) -> Floats:
+        """By how many standard errors a doubling of what is expected would stand out; of the past alone."""
+        expected = self.expected()
+        return np.asarray(
+            (np.sqrt(2 * expected + self.offset) - np.sqrt(expected + self.offset)) / self.error
+        )
 
     def expected(self) -> Floats:
         """Victims a period that the past leads to expect."""
         return _counts(self.predicted, self.offset)
 
-    def change(self, tail: float) -> tuple[Floats, Floats]:
+    def change(self, tail: Floats) -> tuple[Floats, Floats]:
         """Between which numbers of victims a period the change lies; each end errs with chance ``tail``."""
-        reach = float(stdtrit(self.freedom, 1 - tail)) * self.error
+        reach = stdtrit(self.freedom, 1 - tail) * self._unit()
+        middle, root = self._base() ** (2 * self.power), 1 / (2 * self.power)
         seen = _counts(self.centre, self.offset)
         return (
-            seen - _counts(self.predicted + reach, self.offset),
-            seen - _counts(self.predicted - reach, self.offset),
+            seen - _counts((middle + reach) ** root, self.offset),
+            seen - _counts(np.maximum(middle - reach, 0.0) ** root, self.offset),
         )
 
 
@@ -118,6 +155,14 @@ def surprise(values: Floats, deviation: Floats, *, seasons: int, window: int) ->
         seasons: Periods in a year; 1 for none.
         window: How many of the last periods.
     """
+    found = _compared(values, deviation, seasons=seasons, window=window)
+    before = values[:, : values.shape[1] - window]
+    unrest = _unrest(before, deviation, seasons) if len(values) >= FEWEST_LENDERS else 0.0
+    return replace(found, error=np.hypot(found.error, unrest * _slope(found)))
+
+
+def _compared(values: Floats, deviation: Floats, *, seasons: int, window: int) -> Surprise:
+    """The same with the error that the residuals alone tell."""
     offset = deviation**2 / _DISPERSION + 0.375 * _DISPERSION
     roots = np.sqrt(np.maximum(values, 0.0) + offset[:, None])
     before = roots.shape[1] - window
@@ -130,6 +175,7 @@ def surprise(values: Floats, deviation: Floats, *, seasons: int, window: int) ->
     variance, freedom = _moderated((residuals**2).sum(axis=1) / own, own, level, deviation, offset)
     slope = level / (2 * np.sqrt(level + offset))
     predicted, leverage = _predicted(fitted, past, tested, variance=variance, slope=slope, seasons=seasons)
+    known = deviation**2 + _TINY
     return Surprise(
         window=window,
         observed=values[:, before:].mean(axis=1),
@@ -138,7 +184,31 @@ def surprise(values: Floats, deviation: Floats, *, seasons: int, window: int) ->
         error=np.sqrt(variance / window + leverage),
         freedom=freedom,
         offset=offset,
+        power=(1 + (known / (known + _DISPERSION * _counts(predicted, offset))) ** 4) / 2,
     )
+
+
+def _slope(found: Surprise) -> Floats:
+    """Change of ``g`` for each unit of the logarithm of what is expected."""
+    level = np.maximum(found.expected(), _LOWEST)
+    return np.asarray(level / (2 * np.sqrt(level + found.offset)))
+
+
+def _unrest(values: Floats, deviation: Floats, seasons: int) -> float:
+    """By how much, relative to the level, known periods differ from what was expected, beyond its error.
+
+    A moment estimate over series and periods, weighted by how much each can tell (as DerSimonian and Laird).
+    """
+    excess = weight = 0.0
+    last = values.shape[1]
+    for at in range(max(least_past(seasons), last - PREDICTED), last):
+        found = _compared(values[:, : at + 1], deviation, seasons=seasons, window=1)
+        known = found.error**2 * found.freedom / (found.freedom - 2)
+        missed = np.minimum((found.centre - found.predicted) ** 2, (_OUTBREAK * found.error) ** 2)
+        tells = (_slope(found) ** 2 / known) ** 2
+        excess += float(np.sum(tells * (missed - known) / _slope(found) ** 2))
+        weight += float(tells.sum())
+    return float(np.sqrt(excess / weight)) if excess > 0 else 0.0
 
 
 def _predicted(

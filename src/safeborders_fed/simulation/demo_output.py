@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 import safeborders_fed
-from safeborders_fed.analyses.trends import OTHER_YEARS, SEVERAL_FORMS
-from safeborders_fed.cases.contract import UNKNOWN, field
+from safeborders_fed.cases.contract import field
 from safeborders_fed.privacy import accounting
+from safeborders_fed.reporting import building
 from safeborders_fed.reporting import card as cards
-from safeborders_fed.reporting import from_release
-from safeborders_fed.reporting import model as page
+from safeborders_fed.reporting import model as facts
 from safeborders_fed.reporting.card_facts import ModelCardFacts
-from safeborders_fed.reporting.typologies import Typologies
+from safeborders_fed.reporting.reading import Released
+from safeborders_fed.reporting.shown import Book, Shown
 from safeborders_fed.simulation import demo_models, demo_tables
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
+from safeborders_fed.study import durable
 
-_YEAR, _FORM, _AGE = 0, 1, 2
+TITLE: Final = "SafeBorders Federated: demonstration report"
 _QUESTIONS: Final = {
     "logistic": "Which values of the listed fields go with the label {target}, over all states together?",
     "typology": "In which distinct ways is the crime done, and in which states does each occur?",
-    "trends": "How many victims were registered, by year, form of exploitation and age band?",
+    "trends": "How many victims were registered, by period and the dimensions of the tables on this page?",
 }
 
 
-def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> None:
-    """Writes everything into the output directory, and has the model released.
+def write(result: Result) -> dict[str, Any]:
+    """Writes everything into the output directory, and has the model and the tables released.
 
-    Args:
-        result: What the demonstration found.
-        write_report: ``reporting.report.write``.
+    Returns:
+        The summary.
+
+    Raises:
+        ConfigurationError: ``report-extra-missing``.
     """
     out = result.options.out
     for done in result.studies:
@@ -43,23 +42,32 @@ def write(result: Result, write_report: Callable[[page.Report, Path], None]) -> 
         heads = {node: head.model_dump() for node, head in done.outcome.heads.items()}
         (out / f"{done.manifest.id}.heads.json").write_text(_json(heads), encoding="utf-8")
     began = datetime.now(UTC)
-    facts = demo_models.card_facts(result, began)
-    card = cards.card(facts)
+    card_facts = demo_models.card_facts(result, began)
+    card = cards.card(card_facts)
     (out / "model-card.json").write_bytes(demo_models.card_bytes(card))
     (out / "model-card.html").write_text(cards.render_card(card), encoding="utf-8")
     home, keys = demo_models.found_coordinator(out)
     demo_models.release_model(result, home, keys, card, began)
-    demo_tables.release_tables(home, result.tables, keys, began.date())
-    write_report(report(result, began, facts), out / "report.html")
+    documents = demo_tables.release_documents(home, result, keys, began.date())
+    page = building.build(
+        [documents.tables],
+        TITLE,
+        typologies=documents.typologies,
+        synthetic=result.truth is not None,
+        extra=beside(result, card_facts),
+    )
+    durable.replace(out / "report.html", page.encode("utf-8"))
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()
-    (out / "summary.json").write_text(_json(summary(result)), encoding="utf-8")
+    found = summary(result, documents.tables)
+    (out / "summary.json").write_text(_json(found), encoding="utf-8")
+    return found
 
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def summary(result: Result) -> dict[str, Any]:
+def summary(result: Result, released: Released) -> dict[str, Any]:
     """The figures of the demonstration, as JSON values."""
     comparison = result.comparison
     seconds = {step: round(took, 3) for step, took in result.seconds.items()}
@@ -102,7 +110,7 @@ def summary(result: Result) -> dict[str, Any]:
         },
         "typologies": _typology_summary(result),
         "evaluation": result.training.outcome.release.facts["evaluation"],
-        "tables": _tables(result),
+        "tables": _tables(result, released),
         "seconds": seconds,
         "peak_memory_mib": round(peak_memory_mib(), 1),
     }
@@ -142,56 +150,63 @@ def _typology_summary(result: Result) -> dict[str, Any]:
     }
 
 
-def _tables(result: Result) -> dict[str, Any]:
-    release = result.tables.outcome.release
-    table = release.arrays["table"]
+def _tables(result: Result, released: Released) -> dict[str, Any]:
+    """Where the released tables are, and what they publish by year; None for what is suppressed."""
+    tables = released.loaded.tables
+    book = Book(tables)
+    total, years = book.view(), book.view(book.period)
     return {
-        "years": release.facts["years"],
-        "forms": release.facts["forms"],
-        "age_bands": release.facts["ages"],
-        "counts": np.round(table, 1).tolist(),
-        "standard_errors": release.facts["standard_errors"],
+        "release": tables.id,
+        "file": str(released.path.relative_to(result.options.out)),
+        "sha256": released.loaded.sha256,
+        "margins": {table.name: table.margin for table in tables.tables},
+        "suppressed": sum(cell is None for table in tables.tables for cell in table.cells),
+        "total": None if total is None else _value(total.of()),
+        "years": {}
+        if years is None
+        else {year: _value(years.of(**{book.period: year})) for year in years.axis(book.period)},
     }
 
 
-def report(result: Result, created: datetime, card: ModelCardFacts | None = None) -> page.Report:
-    """The facts of the report's page."""
-    comparison = result.comparison
-    if comparison.federated is None or comparison.pooled is None:
-        detection = None
-    else:
-        detection = page.Detection(
-            label=demo_models.label(result.target),
-            federated=comparison.federated,
-            pooled_without_privacy=comparison.pooled,
-            alone=comparison.alone,
-            alone_reasons=comparison.alone_reasons,
-            own_records=comparison.own_records,
-            bayes_optimum=bayes_optimum(result),
-            records_held_out=comparison.held_out,
-        )
-    return page.Report(
-        title="SafeBorders Federated: demonstration report",
-        created=created,
-        synthetic=result.truth is not None,
-        software_version=safeborders_fed.__version__,
+def _value(count: Shown | None) -> int | None:
+    return None if count is None else count.value
+
+
+def beside(result: Result, card: ModelCardFacts | None = None) -> facts.Demonstration:
+    """What the page shows beside the released tables."""
+    return facts.Demonstration(
         seed=result.options.seed if result.truth is not None else None,
         total_rho=result.rho,
         total_epsilon=result.epsilon,
         delta=result.options.delta,
         studies=tuple(_study_facts(result, done) for done in result.studies),
-        nodes=tuple(page.NodeFacts(node.name, node.victims, node.report.rejected) for node in result.nodes),
-        detection=detection,
-        trends=trend_tables(result),
+        nodes=tuple(facts.NodeFacts(node.name, node.victims, node.report.rejected) for node in result.nodes),
+        detection=_detection(result),
         seconds=result.seconds,
-        typologies=_typologies(result),
+        planted=demo_tables.planted(result),
         card=card,
     )
 
 
-def _study_facts(result: Result, done: StudyDone) -> page.StudyFacts:
+def _detection(result: Result) -> facts.Detection | None:
+    comparison = result.comparison
+    if comparison.federated is None or comparison.pooled is None:
+        return None
+    return facts.Detection(
+        label=demo_models.label(result.target),
+        federated=comparison.federated,
+        pooled_without_privacy=comparison.pooled,
+        alone=comparison.alone,
+        alone_reasons=comparison.alone_reasons,
+        own_records=comparison.own_records,
+        bayes_optimum=bayes_optimum(result),
+        records_held_out=comparison.held_out,
+    )
+
+
+def _study_facts(result: Result, done: StudyDone) -> facts.StudyFacts:
     manifest, outcome = done.manifest, done.outcome
-    return page.StudyFacts(
+    return facts.StudyFacts(
         id=manifest.id,
         purpose=manifest.purpose,
         question=_QUESTIONS[manifest.analysis].format(target=demo_models.label(result.target)),
@@ -212,8 +227,8 @@ def _noise(result: Result, done: StudyDone) -> str:
         error = result.tables.outcome.release.facts["standard_errors"]
         return (
             "Discrete Gaussian noise from every state is in every count; after the tables were made "
-            f"consistent its standard deviation is {error['year x form x age']:.1f} victims in a cell, "
-            f"{error['year x form']:.1f} in a year and form, {error['total']:.1f} in the total."
+            f"consistent its standard deviation is {min(error.values()):.1f} to {max(error.values()):.1f} "
+            "victims, by table: the section on method has each."
         )
     stage = done.manifest.stages[-1]
     noise = done.manifest.noise(stage.name, len(done.manifest.participants)) / stage.bound
@@ -221,66 +236,3 @@ def _noise(result: Result, done: StudyDone) -> str:
         "Discrete Gaussian noise from every state is in every coordinate of each round's sum; its standard "
         f"deviation is {noise:.1f} times the most that one victim can change the sum."
     )
-
-
-def _typologies(result: Result) -> Typologies:
-    """The types, in synthetic files beside the planted ones that most of their victims are of."""
-    facts, recovery = result.typologies.outcome.release.facts, result.recovery
-    if recovery is None or result.truth is None:
-        return from_release.typologies(facts)
-    planted = {}
-    for name in recovery.found:
-        best = recovery.counterpart(name)
-        if best is not None:
-            planted[name] = result.truth["typologies"][best[0]]["label"]
-    exact = result.recovery_without_privacy
-    return from_release.typologies(
-        facts,
-        planted=planted,
-        adjusted_rand=recovery.agreement,
-        adjusted_rand_pooled=None if exact is None else exact.agreement,
-    )
-
-
-def trend_tables(result: Result) -> page.TrendTables:
-    """The released table with all margins and their standard errors."""
-    release = result.tables.outcome.release
-    table = release.arrays["table"]
-    errors = release.facts["standard_errors"]
-    years = [page.OTHER_YEAR if year == OTHER_YEARS else year for year in release.facts["years"]]
-    axes = (years, [_form_label(form) for form in release.facts["forms"]], _age_labels(release.facts["ages"]))
-
-    def cells(kept: tuple[int, ...], error: float) -> tuple[page.TrendCell, ...]:
-        dropped = tuple(axis for axis in (_YEAR, _FORM, _AGE) if axis not in kept)
-        margin = table.sum(axis=dropped, keepdims=True)
-        found = []
-        for place in np.ndindex(margin.shape):
-            year, form, age = (
-                axes[axis][index] if axis in kept else page.TOTAL for axis, index in enumerate(place)
-            )
-            found.append(page.TrendCell(year, form, age, float(margin[place]), error))
-        return tuple(found)
-
-    return page.TrendTables(
-        cells=cells((_YEAR, _FORM, _AGE), errors["year x form x age"]),
-        by_year_form=cells((_YEAR, _FORM), errors["year x form"]),
-        by_year_age=cells((_YEAR, _AGE), errors["year x age"]),
-        by_year=cells((_YEAR,), errors["year"]),
-        by_form=cells((_FORM,), errors["form"]),
-        total=cells((), errors["total"])[0],
-    )
-
-
-def _form_label(code: str) -> str:
-    if code == SEVERAL_FORMS:
-        return "Several forms"
-    if code == UNKNOWN:
-        return "Not known"
-    return next(value.label for value in field("forms_of_exploitation").values if value.code == code)
-
-
-def _age_labels(groups: list[str]) -> list[str]:
-    known = {value.code: value.label for value in field("age_band").values}
-    return [
-        "Not known" if group == UNKNOWN else known.get(group, group.replace("--", "-")) for group in groups
-    ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from safeborders_fed.analyses.trend_choice import CATALOGUE
 from safeborders_fed.cases.contract import features
 from safeborders_fed.cases.encoding import target_fields
 from safeborders_fed.simulation.nodes import MAX_VICTIMS, CaseFile
@@ -22,6 +23,8 @@ _RETRIES: Final = {"logistic": 2, "typology": 1, "trends": 0}
 """A retry is reserved at the cost of the dearest round: where rounds are few, that is much of the study."""
 _EVALUATION_SHARE: Final = 0.25
 _LEGAL_BASIS: Final = "None needed: demonstration on one machine."
+_TOO_LARGE: Final = "corridors-over-time"
+"""Eight years of it have more cells than a study may have; the corridors of all years together fit."""
 _OF_THE_STATE: Final = "country_of_exploitation"
 """The node itself in most files: it would teach a model the state."""
 
@@ -79,7 +82,11 @@ def typologies(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
 
 def trends(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
     """Purpose and parameters of the study of tables."""
-    return "Show trend tables over all states with honest error margins.", _years(files)
+    return "Show tables over all states with honest error margins.", {
+        **_years(files),
+        "tables": [name for name in CATALOGUE if name != _TOO_LARGE],
+        "states": sorted(file.node for file in files),
+    }
 
 
 def wish(

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -24,6 +25,15 @@ from safeborders_fed.errors import PeerError, UsageError
 from safeborders_fed.study import canonical
 from safeborders_fed.study.manifest import Identifier
 from safeborders_fed.study.roster import Digest
+from safeborders_fed.study.table_notes import (
+    TYPE,
+    Counts,
+    EarlyWarnings,
+    Text,
+    TypeFacts,
+    require_types,
+    require_warnings,
+)
 
 SUFFIX: Final = ".tables.json"
 LARGEST: Final = 64 * 2**20
@@ -32,7 +42,6 @@ CELLS: Final = 100_000
 """Cells of a table at most."""
 NORMAL_95: Final = 1.96
 ID: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,63})-([1-9][0-9]{0,5})")
-Text = Annotated[str, Limit(pattern=r"^[A-Za-z0-9_+<>= .:/-]{1,64}$")]
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
@@ -111,6 +120,12 @@ class DisclosedTable(BaseModel):
             raise ValueError("an axis names a code twice")
         return self
 
+    @property
+    def counts(self) -> Counts:
+        """Every count by the pairs of axis and code that it is of."""
+        pairs = [[(axis.name, code) for code in axis.codes] for axis in self.axes]
+        return dict(zip(map(frozenset, product(*pairs)), self.cells, strict=True))
+
     def interval(self, cell: int) -> tuple[int, int]:
         """The 95% interval of a published count, from what is published alone.
 
@@ -138,6 +153,8 @@ class Tables(BaseModel):
         rules: How they were rounded and suppressed.
         compared: Earlier releases that they were compared with: SHA-256 by id.
         tables: The tables.
+        types: What sets each type apart; None unless the tables are of typologies.
+        warnings: Early warnings; None if nobody asked for them.
         created: UTC.
         software_version: What wrote this.
     """
@@ -157,6 +174,8 @@ class Tables(BaseModel):
     rules: Rules
     compared: dict[Annotated[str, Limit(pattern=rf"^{ID.pattern}$")], Digest]
     tables: tuple[DisclosedTable, ...] = Limit(min_length=1, max_length=200)
+    types: tuple[TypeFacts, ...] | None = None
+    warnings: EarlyWarnings | None = None
     created: date
     software_version: Annotated[str, Limit(pattern=r"^[0-9A-Za-z.+-]{1,64}$")]
 
@@ -170,6 +189,20 @@ class Tables(BaseModel):
                 raise ValueError("a published count is no multiple of the base")
         if len({table.name for table in self.tables}) != len(self.tables):
             raise ValueError("two tables have one name")
+        return self
+
+    @model_validator(mode="after")
+    def _says_no_more_than_its_counts(self) -> Self:
+        if self.types is not None:
+            table = next((table for table in self.tables if table.name == TYPE), None)
+            if table is None or [axis.name for axis in table.axes] != [TYPE]:
+                raise ValueError("types are described, and no table counts them")
+            counts = dict(zip(table.axes[0].codes, table.cells, strict=True))
+            require_types(self.types, counts, table.floor)
+        if self.warnings is not None and self.warnings.series:
+            named = {each.table for each in self.warnings.series}
+            counts_of = {table.name: table.counts for table in self.tables if table.name in named}
+            require_warnings(self.warnings, counts_of, self.rules.base)
         return self
 
     @property
@@ -205,8 +238,8 @@ class TableFile(BaseModel):
     exports: dict[Annotated[str, Limit(pattern=r"^[a-z0-9.-]{1,100}$")], Digest]
 
     def to_bytes(self) -> bytes:
-        """The canonical form."""
-        return canonical.serialise(self.model_dump(mode="json"))
+        """The canonical form. What a document does not have is left out; suppressed cells stay ``null``."""
+        return canonical.serialise(self.model_dump(mode="json", exclude_none=True))
 
 
 @dataclass(frozen=True)

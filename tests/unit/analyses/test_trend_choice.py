@@ -19,12 +19,14 @@ from safeborders_fed.analyses.trends import COUNTS, Trends, TrendsParameters
 from safeborders_fed.cases.contract import UNKNOWN, field
 from safeborders_fed.cases.encoding import NO_VICTIM, Victims, merge
 from safeborders_fed.errors import ConfigurationError, RefusedError
+from variance_bounds import TOO_SMALL, bounds
 
 STATES = ("BE", "BG", "FI")
+LARGEST = "corridors-over-time"
 EVERY: dict[str, Any] = {
     "first_year": 2019,
     "last_year": 2025,
-    "tables": list(CATALOGUE),
+    "tables": [name for name in CATALOGUE if name != LARGEST],
     "states": list(STATES),
 }
 
@@ -174,7 +176,12 @@ def test_a_registration_known_to_the_year_is_in_no_quarter() -> None:
     assert release.arrays["quarter"][-1] >= 25 - 0.1
 
 
-def test_standard_errors_are_those_of_repeated_noise() -> None:
+@pytest.mark.parametrize("real", [1.0, 0.7])
+def test_standard_errors_are_those_of_repeated_noise(real: float) -> None:
+    """Of a dozen tables; noise that is 30% smaller than claimed is told in every one.
+
+    False-alarm rate at most 1e-9 for all tables together (``variance_bounds``).
+    """
     analysis = trends(tables=["forms", "forms-ages", "ages-sexes"], states=[])
     rng = np.random.default_rng(7)
     (stage,) = analysis.stages()
@@ -186,16 +193,17 @@ def test_standard_errors_are_those_of_repeated_noise() -> None:
         ]
     )
     noise = 2.0 * UNIT
-    repeats, found = 80, []
+    repeats, found = 1000, []
     for _ in range(repeats):
-        noisy = full + np.rint(rng.normal(0, noise, stage.dimension)).astype(np.int64)
+        noisy = full + np.rint(rng.normal(0, real * noise, stage.dimension)).astype(np.int64)
         found.append(release_of(analysis, noisy, noise))
-    for name, claimed in found[0].facts["standard_errors"].items():
+    claims = found[0].facts["standard_errors"]
+    least, most = bounds(repeats, 1e-9 / len(claims))
+    assert TOO_SMALL * most < least
+    for name, claimed in claims.items():
         values = np.stack([release.arrays[name] for release in found])
         spread = float(values.var(axis=0, ddof=1).mean())
-        # One cell alone has repeats - 1 degrees of freedom, and cells that depend on each other no fewer; a
-        # ratio outside these bounds has a chance below 1e-10 for each of a dozen tables.
-        assert 0.3 < spread / claimed**2 < 2.3, name
+        assert (least < spread / claimed**2 < most) == (real == 1), name
 
 
 def test_the_whole_default_is_the_cross_of_year_form_and_age() -> None:
@@ -236,17 +244,33 @@ def test_shares_move_precision_between_tables() -> None:
         ({"states": []}, "name the participants"),
         ({"tables": ["forms"]}, "name the participants with these only"),
         ({"shares": [1.0]}, "one number from 0.01"),
-        ({"shares": [1.0] * (len(CATALOGUE) - 1) + [0.0]}, "one number from 0.01"),
+        ({"shares": [1.0] * (len(EVERY["tables"]) - 1) + [0.0]}, "one number from 0.01"),
         ({"tables": [], "states": [], "frequency": "Q"}, "name tables"),
         ({"first_quarter": 2}, "for frequency Q only"),
         ({"frequency": "Q", "first_year": 2025, "first_quarter": 4, "last_quarter": 3}, "must not precede"),
         ({"frequency": "Q", "first_year": 1990}, "10,000 are the most"),
+        ({"tables": [LARGEST], "states": [], "first_year": 2019}, "10,000 are the most"),
     ],
 )
 def test_a_choice_that_does_not_hold_is_refused_in_words(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as found:
         trends(**changes)
     assert found.value.code == "bad-parameters"
+
+
+def test_forty_quarters_of_series_fit_a_study_and_six_of_corridors() -> None:
+    series = [name for name in CATALOGUE if name.endswith("-over-time") and name != LARGEST]
+    long = {"frequency": "Q", "first_year": 2016, "last_year": 2025, "states": []}
+    names = {table.rpartition(" x ")[2] for table in expected_tables(trends(**long, tables=series))}
+    assert {"citizenship", "exploitation", "recruitment", "means"} <= names
+    six = {**long, "first_year": 2024, "first_quarter": 3, "tables": [LARGEST]}
+    assert "quarter x citizenship x exploitation" in expected_tables(trends(**six))
+
+
+def expected_tables(analysis: Trends) -> set[str]:
+    """Names of the tables that a study of these releases."""
+    (stage,) = analysis.stages()
+    return set(release_of(analysis, np.zeros(stage.dimension, np.int64)).arrays)
 
 
 def test_names_of_parameters_are_strict() -> None:

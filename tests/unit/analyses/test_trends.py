@@ -1,5 +1,7 @@
 """Trend tables count each victim once, and their noise is what they say."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from federation_of import MAX_VICTIMS, analysis_table
 from safeborders_fed.analyses.base import UNIT, Setting
 from safeborders_fed.analyses.trends import COUNTS, SEVERAL_FORMS, Trends, TrendsParameters
 from safeborders_fed.cases.encoding import merge
+from variance_bounds import TOO_SMALL, bounds
 
 TRENDS = Trends(TrendsParameters(first_year=2019, last_year=2025))
 
@@ -59,21 +62,33 @@ def test_a_victim_with_two_records_counts_once_and_within_the_bound() -> None:
         assert 0 < sum(int(v) ** 2 for v in whole - without) <= UNIT**2 == stage.bound**2
 
 
-def test_standard_errors_are_those_of_repeated_noise() -> None:
+@pytest.mark.parametrize("real", [1.0, 0.7])
+def test_standard_errors_are_those_of_repeated_noise(real: float) -> None:
+    """Of cells and years; noise that is 30% smaller than claimed is told.
+
+    False-alarm rate at most 1e-9 for both together (``variance_bounds``).
+    """
     rng = np.random.default_rng(4)
-    prepared = TRENDS.prepare(merge(analysis_table(20_000, 4), TRENDS.fields()), "BG")
-    (stage,) = TRENDS.stages()
-    total = TRENDS.contribute(prepared, stage, {}, 100_000).values
+    # So many victims in every cell that nothing is near zero: what is published is the estimate itself.
+    shapes = TRENDS._choice.shapes()
+    parts = zip(shapes, TRENDS._weights, strict=True)
+    total = np.concatenate(
+        [np.full(math.prod(s), 10**7 // math.prod(s) * int(weight)) for s, weight in parts]
+    )
     noise = 0.5 * UNIT
-    found = []
-    for _ in range(60):
-        noisy = total + rng.normal(0, noise, total.size).astype(np.int64)
+    repeats, found = 1000, []
+    for _ in range(repeats):
+        noisy = total + np.rint(rng.normal(0, real * noise, total.size)).astype(np.int64)
         state = TRENDS.advance(TRENDS.start(Setting(1, {COUNTS: noise})), noisy, noise)
         release = TRENDS.result(state)
         found.append(release.arrays["table"])
     claimed = release.facts["standard_errors"]
-    years = np.std([table.sum(axis=(1, 2))[0] for table in found])
-    assert 0.5 * claimed["year"] < years < 1.5 * claimed["year"]
+    least, most = bounds(repeats, 1e-9 / 2)
+    assert TOO_SMALL * most < least
+    cells = np.array(found)
+    for values, name in ((cells, "year x form x age"), (cells.sum(axis=(2, 3)), "year")):
+        spread = float(values.var(axis=0, ddof=1).mean())
+        assert (least < spread / claimed[name] ** 2 < most) == (real == 1), name
 
 
 def test_years_must_be_in_order() -> None:

@@ -22,9 +22,9 @@ from safeborders_fed.study.manifest import Manifest
 TERMS = {"analysis": "trends", "parameters": {"first_year": 2014, "last_year": 2025}}
 
 
-def release(manifest: Manifest, *, growth: float) -> bytes:
+def release(manifest: Manifest, *, growth: float, last: int = 2025) -> bytes:
     """Quiet tables of 12 years, in the last of which the first form has grown."""
-    years = (*map(str, range(2014, 2026)), "Other")
+    years = (*map(str, range(last - 11, last + 1)), "Other")
     forms = [f"form {at:02}" for at in range(14)]
     ages = [f"age {at}" for at in range(7)]
     table = np.random.default_rng(5).poisson(40.0, (len(years), len(forms), len(ages))).astype(float)
@@ -79,6 +79,40 @@ def test_a_form_that_grew_is_named_first(
     text = capsys.readouterr().out
     assert "At most 5.0% of reports without any change raise a warning, if counts vary as" in text
     assert f"form {first['key']['form']}" in text
+
+
+def test_releases_that_follow_one_another_are_read_as_one(
+    operators: Operators, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terms = {**TERMS, "id": "study-2", "parameters": {"first_year": 2015, "last_year": 2026}}
+    later = published.parent / "study-2"
+    later.mkdir()
+    (later / "published.json").write_bytes(
+        publication.publish(study(**terms), load_key(operators.keys["Ana"]))
+    )
+    (later / "release.json").write_bytes(release(study(**terms), growth=3.0, last=2026))
+    where = ("--home", operators.home.path)
+    assert run(*where, "--study", "study-1", "--study", "study-2", "--json") == 0
+    at_home = content(capsys)
+    assert (at_home["studies"], at_home["period"]) == (["study-1", "study-2"], "2026")
+    assert at_home["series"][0]["verdict"] == "rise"
+    documents = [published / "release.json", later / "release.json"]
+    assert run(*documents, "--json") == 0
+    assert content(capsys) == at_home
+    elsewhere = tmp_path / "later.json"
+    elsewhere.write_bytes(documents[1].read_bytes())
+    manifests = [word for one in (published, later) for word in ("--manifest", one / "published.json")]
+    assert run(documents[0], elsewhere, *manifests, "--json") == 0
+    assert content(capsys) == at_home
+    assert run(*where, "--study", "study-1", "--study", "study-2") == 0
+    assert "Studies study-1, study-2, 2026:" in capsys.readouterr().out
+    for arguments, code in (
+        ((*where, "--study", "study-2", "--study", "study-1"), "wrong-order"),
+        ((documents[0], documents[0]), "same-study"),
+        ((*documents, "--manifest", published / "published.json"), "which-release"),
+    ):
+        assert run(*arguments, "--json") > 0
+        assert content(capsys)["error"]["code"] == code
 
 
 def test_what_is_noise_is_said_to_be(published: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,79 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any
 
-import numpy as np
-
+import type_samples
 from safeborders_fed.reporting.accuracy import Accuracy, CalibrationPoint, Estimate, GroupAccuracy
+from safeborders_fed.reporting.building import build
 from safeborders_fed.reporting.card_facts import Guess, MembershipTest, ModelCardFacts
-from safeborders_fed.reporting.model import (
-    TOTAL,
-    Detection,
-    NodeFacts,
-    Report,
-    StudyFacts,
-    TrendCell,
-    TrendTables,
-)
-from safeborders_fed.reporting.typologies import Trait, Typologies, TypologyFacts
+from safeborders_fed.reporting.model import Demonstration, Detection, NodeFacts, StudyFacts
+from safeborders_fed.reporting.planted import Planted
+from table_samples import counts, loaded, release, released
 
-Names = tuple[str, ...]
-
+TITLE = "Sample report · Жертви на трафик · Θύματα εμπορίας"
 STATES = ("Belgium", "България", "Finland", "Ελλάδα", "Italy", "Poland", "Portugal", "Romania")
-YEARS = (*(str(year) for year in range(2016, 2026)), "Other")
-FORMS = (
-    "Forced labour",
-    "Sexual exploitation",
-    "Child labour",
-    "Forced marriage",
-    "Servitude",
-    "Forced military service by non-state actors",
-    "Organ removal",
-    "Forced begging",
-    "Illegal adoption",
-    "Surrogacy",
-    "Forced criminal activity (Directive 2011/36/EU)",
-    "Other",
-    "Unknown",
-)
-AGES = ("0-8", "9-17", "18-20", "21-23", "24-26", "27-29", "30-38", "39-47", "48 or over", "Unknown")
-FORM_WEIGHTS = (0.22, 0.4, 0.03, 0.02, 0.02, 0.001, 0.0, 0.09, 0.004, 0.0, 0.12, 0.035, 0.06)
-AGE_WEIGHTS = (0.04, 0.24, 0.14, 0.12, 0.1, 0.09, 0.13, 0.06, 0.03, 0.05)
-
-
-def trend_tables(
-    *,
-    years: Names = YEARS,
-    forms: Names = FORMS,
-    ages: Names = AGES,
-    victims: int = 12_000,
-    sigma: float = 2.4,
-) -> TrendTables:
-    """Tables of the size that the eight states would have, with growth in some forms."""
-    draw = np.random.default_rng(11)
-    growth = np.array([[1 + 0.06 * i * (j % 3 == 1) for j in range(len(forms))] for i in range(len(years))])
-    growth[-1] *= 0.08
-    shape = growth[:, :, None] * np.array(FORM_WEIGHTS[: len(forms)])[:, None] * AGE_WEIGHTS[: len(ages)]
-    mean = victims * shape / shape.sum()
-    values = np.maximum(0, draw.poisson(mean) + draw.normal(0, sigma, mean.shape))
-
-    def rows(names: list[tuple[str, ...]], table: np.ndarray, error: float) -> tuple[TrendCell, ...]:
-        return tuple(
-            TrendCell(*key, value=float(value), standard_error=error)
-            for key, value in zip(product(*names), table.ravel(), strict=True)
-        )
-
-    total = (TOTAL,)
-    return TrendTables(
-        cells=rows([years, forms, ages], values, sigma),
-        by_year_form=rows([years, forms, total], values.sum(2), 1.6 * sigma),
-        by_year_age=rows([years, total, ages], values.sum(1), 1.7 * sigma),
-        by_year=rows([years, total, total], values.sum((1, 2)), 2.1 * sigma),
-        by_form=rows([total, forms, total], values.sum((0, 2)), 2.4 * sigma),
-        total=TrendCell(TOTAL, TOTAL, TOTAL, float(values.sum()), 3.1 * sigma),
-    )
 
 
 def studies() -> tuple[StudyFacts, ...]:
@@ -147,40 +86,6 @@ def detection(**changes: Any) -> Detection:
         bayes_optimum=0.9012,
         records_held_out=2_412,
     )
-    return replace(sample, **changes)
-
-
-TRAITS = (
-    Trait("Method of recruitment", "Through online social networks", 0.684, 0.021, 0.19),
-    Trait("Recruiter's relationship to the victim", "Intimate partner", 0.57, 0.03, 0.131),
-    Trait("Means of control", "Restricts access to money", 0.412, 0.018, 0.222),
-)
-
-
-def typologies(**changes: Any) -> Typologies:
-    """Four types, of which one is found in a single state and one in none."""
-    draw = np.random.default_rng(5)
-    shares, years = (0.46, 0.33, 0.2, 0.01), YEARS[-5:]
-    planted = (
-        "Sexual exploitation by an intimate partner met online",
-        "Forced begging in families",
-        None,
-        None,
-    )
-    found_in = (STATES, ("България", "Italy", "Romania"), ("Finland",), ())
-    types = []
-    for i, share in enumerate(shares):
-        in_states = {
-            state: Estimate(300 * share * (3 if state in found_in[i] else 0) + draw.normal(0, 8), 8.3)
-            for state in STATES
-        }
-        in_years = {year: Estimate(900 * share + draw.normal(0, 12), 12.1) for year in years}
-        victims = Estimate(4_000 * share, 22.4)
-        traits = TRAITS[: 3 - i]
-        types.append(
-            TypologyFacts(f"T{i + 1}", victims, share, traits, in_states, in_years, found_in[i], planted[i])
-        )
-    sample = Typologies(tuple(types), STATES, years, adjusted_rand=0.712, adjusted_rand_pooled=0.754)
     return replace(sample, **changes)
 
 
@@ -275,13 +180,9 @@ def card(**changes: Any) -> ModelCardFacts:
     return replace(sample, **changes)
 
 
-def report(**changes: Any) -> Report:
-    """A whole report, clearly made up; ``changes`` replace single facts."""
-    sample = Report(
-        title="Sample report on child trafficking over eight made-up states",
-        created=datetime(2026, 11, 21, 20, 5, tzinfo=UTC),
-        synthetic=True,
-        software_version="0.1.0",
+def demonstration(**changes: Any) -> Demonstration:
+    """All facts of a demonstration, clearly made up; ``changes`` replace single facts."""
+    sample = Demonstration(
         seed=7,
         total_rho=0.0212,
         total_epsilon=0.9974,
@@ -289,9 +190,15 @@ def report(**changes: Any) -> Report:
         studies=studies(),
         nodes=tuple(NodeFacts(state, 400 + 317 * i, (13 * i) % 29) for i, state in enumerate(STATES)),
         detection=detection(),
-        trends=trend_tables(),
         seconds={"Making the files": 2.41, "Intake at eight nodes": 9.3, "Training": 31.07, "Tables": 1.2},
-        typologies=typologies(),
+        planted=Planted({"T1": "Forced begging in families"}, 0.712, 0.754),
         card=card(),
     )
     return replace(sample, **changes)
+
+
+def page(title: str = TITLE, *, synthetic: bool = True, **changes: Any) -> str:
+    """The page of a small made-up release with such a demonstration."""
+    one = released(loaded(release(counts(4))))
+    types = released(loaded(type_samples.typed()))
+    return build([one], title, typologies=types, synthetic=synthetic, extra=demonstration(**changes))

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from scipy.optimize import linprog
 
 from safeborders_fed.errors import RefusedError
-from safeborders_fed.reporting import protection
 from safeborders_fed.reporting.disclosure import disclose
 from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableRelease
 from safeborders_fed.reporting.sums import cells_of
@@ -140,18 +139,6 @@ def test_tables_that_share_a_margin_which_nobody_publishes_protect_each_other() 
     form, age = disclose(made, Rules())
     assert form.cells[0] is None
     assert form.cells.count(None) + age.cells.count(None) >= 2
-
-
-def test_determined_finds_a_count_that_only_several_sums_together_fix() -> None:
-    """a+b, b+c and a+c fix each of three counts, and no single sum fixes any."""
-    cells = cells_of(())
-    assert cells.size == 0
-    pairs = [(0, 1, 3), (1, 2, 4), (0, 2, 5)]
-    sums = [protection.Sum(total, np.array([a, b])) for a, b, total in pairs]
-    hidden = np.array([True, True, True, False, False, False])
-    problem = protection.Problem(np.array([1, 1, 1, 20, 20, 20]), np.full(6, 4.0), 5, sums)
-    assert protection.determined(problem, hidden).tolist() == [0, 1, 2]
-    assert not protection.determined(problem, protection.protect(problem, hidden)).size
 
 
 def test_the_same_tables_are_always_published_alike() -> None:

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeborders_fed.errors import UsageError
+from safeborders_fed.reporting import surprise as surprises
 from safeborders_fed.reporting.early_warning import SeriesWarning, Verdict, Warnings, warnings_of
 from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable
 from safeborders_fed.reporting.surprise import least_past, surprise
-from warning_worlds import SIGMA, counts, quarters, table
+from warning_worlds import OFF_MODEL, SIGMA, counts, quarters, table
 
 
 def world(seed: int = 1, periods: int = 17, series: int = 60) -> np.ndarray:
@@ -190,6 +191,40 @@ def test_the_order_of_series_and_tables_changes_nothing(seed: int, order: list[i
         first.deviation,
     )
     assert warnings_of([second, shuffled]) == warnings_of([first, second])
+
+
+def test_levels_that_wander_make_the_error_larger_and_steady_ones_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw, deviation = np.random.default_rng(6), np.full(200, SIGMA)
+    steady = counts(draw, series=200, periods=17)
+    wander = counts(draw, series=200, periods=17, world=OFF_MODEL["levels wander by 15%"])
+    loud = surprise(wander, deviation, seasons=4, window=1).error
+    quiet = surprise(steady, deviation, seasons=4, window=1).error
+    monkeypatch.setattr(surprises, "PREDICTED", 0)
+    without = surprise(wander, deviation, seasons=4, window=1).error
+    large = wander[:, :16].mean(axis=1) > 100
+    assert (loud[large] > 1.05 * without[large]).all()
+    assert quiet == pytest.approx(surprise(steady, deviation, seasons=4, window=1).error, rel=0.03)
+
+
+def test_series_within_the_noise_are_compared_on_the_scale_of_counts() -> None:
+    values = np.zeros((40, 13))
+    values[:20] = 500
+    power = surprise(values, np.full(40, SIGMA), seasons=4, window=1).power
+    assert power[20:] == pytest.approx(1.0)
+    assert power[:20] == pytest.approx(0.5, abs=0.01)
+
+
+def test_intervals_end_where_the_test_does() -> None:
+    values = world(5, 17, 60)
+    found = surprise(values, np.full(60, SIGMA), seasons=4, window=2)
+    low, high = found.change(found.rise())
+    # A change of nothing is just not excluded at the level of the p-value itself.
+    above = found.rise() < 0.5
+    assert above.any()
+    assert low[above] == pytest.approx(0, abs=1e-6)
+    assert (high[above] >= low[above]).all()
 
 
 def test_two_years_less_a_quarter_are_the_least() -> None:

@@ -190,7 +190,7 @@ def test_the_same_facts_give_the_same_page(markup: str) -> None:
         ({"delta": 0.0}, "delta of model"),
         ({"rho": -1.0}, "rho of model"),
         ({"approvals": {"Belgium": 2}}, "approvals of model"),
-        ({"created": report_samples.report().created.replace(tzinfo=None)}, "no time zone"),
+        ({"created": report_samples.card().created.replace(tzinfo=None)}, "no time zone"),
     ],
 )
 def test_facts_that_contradict_themselves_are_refused(changes: dict[str, Any], cause: str) -> None:

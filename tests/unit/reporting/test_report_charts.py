@@ -6,8 +6,6 @@ import pytest
 import report_samples
 
 from safeborders_fed.reporting import charts, drawing
-from safeborders_fed.reporting.figures import Count, PublishedTrends, publish
-from safeborders_fed.reporting.model import TOTAL
 
 
 def luminance(colour: str) -> float:
@@ -44,41 +42,6 @@ def test_kinds_of_points_differ_in_shape_as_well_as_colour() -> None:
     ):
         assert len({charts._KINDS[kind][0] for kind in together}) == len(together)
         assert len({charts._KINDS[kind][1] for kind in together}) == len(together)
-
-
-def test_last_year_is_always_labelled_and_labels_keep_their_distance() -> None:
-    trends = publish(report_samples.trend_tables(years=tuple(str(year) for year in range(1999, 2026))))
-    chart = charts.years_chart(trends, name="c", form=TOTAL, width=225, height=110)
-    years = [text for text in texts(chart.svg) if re.fullmatch(r"(19|20)\d\d", text)]
-    assert "2025" in years
-    assert len(years) <= 5
-
-
-def test_counts_that_may_be_zero_are_hollow_points() -> None:
-    counts = {
-        (str(year), TOTAL, TOTAL): Count(value, 6) for year, value in ((2020, 30), (2021, 4), (2022, 5))
-    }
-    trends = PublishedTrends(("2020", "2021", "2022"), ("2020", "2021", "2022"), (), (), counts)
-    chart = charts.years_chart(trends, name="c", form=TOTAL, width=225, height=110)
-    points = re.findall(rf'<path [^>]*fill="(#ffffff|{drawing.BLUE})"[^>]*stroke="{drawing.BLUE}"', chart.svg)
-    assert sorted(points) == sorted(["#ffffff", "#ffffff", drawing.BLUE])
-    assert "2 of 3 years cannot be told from zero" in chart.description
-
-
-def test_every_age_cell_carries_its_share_and_margin() -> None:
-    trends = publish(report_samples.trend_tables(years=("2023", "2024", "Other")))
-    drawn = texts(charts.age_chart(trends, name="c").svg)
-    for band in trends.age_bands:
-        for year in trends.columns:
-            share, margin = trends.share(year, band)
-            assert any(text.startswith(f"{share}\u00a0±\u00a0{margin}") for text in drawn)
-    assert "Other years" in drawn
-
-
-def test_a_year_whose_total_may_be_zero_is_drawn_as_not_known() -> None:
-    counts = {("2020", TOTAL, "A"): Count(3, 5), ("2020", TOTAL, TOTAL): Count(4, 5)}
-    trends = PublishedTrends(("2020",), ("2020",), (), ("A",), counts)
-    assert "not known" in texts(charts.age_chart(trends, name="c").svg)
 
 
 def test_every_model_is_a_labelled_row() -> None:

@@ -3,37 +3,12 @@ from __future__ import annotations
 import math
 
 import pytest
-import report_samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeborders_fed.reporting.figures import (
-    Change,
-    Count,
-    PublishedTrends,
-    auc_difference,
-    auc_text,
-    cost_text,
-    one_in,
-    publish,
-)
-from safeborders_fed.reporting.model import TOTAL, TrendCell, TrendTables
+from safeborders_fed.reporting.figures import auc_difference, auc_text, cost_text, count_of, one_in
 
 SPACED = "\u00a0±\u00a0"
-
-
-def one_cell(value: float, sigma: float) -> Count:
-    def cell(year: str, form: str, age: str) -> TrendCell:
-        return TrendCell(year, form, age, value, sigma)
-
-    tables = TrendTables(
-        cells=(cell("2024", "F", "A"),),
-        by_year_form=(cell("2024", "F", TOTAL),),
-        by_year_age=(cell("2024", TOTAL, "A"),),
-        by_year=(cell("2024", TOTAL, TOTAL),),
-        by_form=(cell(TOTAL, "F", TOTAL),),
-    )
-    return publish(tables).of(year="2024", form="F", age_band="A")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +25,7 @@ def one_cell(value: float, sigma: float) -> Count:
 def test_interval_stands_around_the_published_number(
     value: float, sigma: float, interval: tuple[int, int, int], *, unclear: bool
 ) -> None:
-    count = one_cell(value, sigma)
+    count = count_of(value, sigma)
     assert (count.low, count.value, count.high) == interval
     assert count.unclear == unclear
 
@@ -61,56 +36,18 @@ def test_published_interval_does_not_depend_on_the_decimals_of_the_value(
 ) -> None:
     whole = float(round(value))
     if whole + shift >= 0:
-        assert one_cell(whole + shift, sigma) == one_cell(whole, sigma)
+        assert count_of(whole + shift, sigma) == count_of(whole, sigma)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 500))
 def test_margin_covers_noise_and_rounding_and_is_less_than_one_wider(value: float, sigma: float) -> None:
     exact = 1.96 * sigma + 0.5
-    assert exact <= one_cell(value, sigma).margin < exact + 1
+    assert exact <= count_of(value, sigma).margin < exact + 1
 
 
 def test_count_that_may_be_zero_is_marked_and_never_a_plain_zero() -> None:
-    assert one_cell(0.2, 2.4).text == f"0{SPACED}6†"
-    assert one_cell(4321, 2.4).text == f"4,321{SPACED}6"
-
-
-def test_change_adds_both_margins() -> None:
-    trends = PublishedTrends(
-        years=("2020", "2021"),
-        columns=("2020", "2021"),
-        forms=(),
-        age_bands=(),
-        counts={("2020", TOTAL, TOTAL): Count(100, 9), ("2021", TOTAL, TOTAL): Count(82, 10)},
-    )
-    assert trends.change() == Change(-18, 19)
-    assert not trends.change().beyond_noise
-    assert Change(-20, 19).beyond_noise
-    assert trends.change().text == f"\u221218{SPACED}19"
-
-
-def test_share_is_of_published_counts_and_its_margin_holds_at_both_ends() -> None:
-    trends = publish(report_samples.trend_tables())
-    for year in trends.years:
-        for band in trends.age_bands:
-            share, margin = trends.share(year, band)
-            part, whole = trends.of(year=year, age_band=band), trends.of(year=year)
-            assert share == round(100 * part.value / whole.value)
-            # The widest ratio, to first order in the margins: second order is below half a point here.
-            assert share + margin >= 100 * part.high / whole.low - 0.5
-            assert share - margin <= 100 * part.low / whole.high + 0.5
-
-
-def test_share_of_a_year_that_may_be_empty_is_not_known() -> None:
-    counts = {("2020", TOTAL, "A"): Count(3, 5), ("2020", TOTAL, TOTAL): Count(4, 5)}
-    trends = PublishedTrends(("2020",), ("2020",), (), ("A",), counts)
-    assert trends.share("2020", "A") is None
-
-
-def test_years_of_the_axis_are_sorted_and_without_other() -> None:
-    trends = publish(report_samples.trend_tables(years=("Other", "2021", "2019", "2020")))
-    assert trends.years == ("2019", "2020", "2021")
-    assert trends.columns == ("Other", "2021", "2019", "2020")
+    assert count_of(0.2, 2.4).text == f"0{SPACED}6†"
+    assert count_of(4321, 2.4).text == f"4,321{SPACED}6"
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,31 @@
-"""Typologies and the model card within the report."""
+"""What was planted, and the model card, within the page of a demonstration."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
-import pytest
 import report_samples
 
-from safeborders_fed.reporting import findings, model_charts, tables
-from safeborders_fed.reporting.accuracy import UNKNOWN, Estimate
-from safeborders_fed.reporting.figures import area_text, chance_text, count_of, publish
-from safeborders_fed.reporting.model import Report
-from safeborders_fed.reporting.report import render
-from safeborders_fed.reporting.typologies import Typologies
+from safeborders_fed.reporting import findings, model_charts
+from safeborders_fed.reporting.accuracy import UNKNOWN
+from safeborders_fed.reporting.figures import area_text, chance_text, count_of
+from safeborders_fed.reporting.model import Demonstration
+from safeborders_fed.reporting.planted import Planted
 
 GAP = "\u00a0±\u00a0"
 
 
-def sentences(report: Report) -> str:
-    return " ".join(findings.key_findings(report, publish(report.trends)))
+def sentences(facts: Demonstration) -> str:
+    return " ".join(findings.of_demonstration(facts))
 
 
 def texts(svg: str) -> list[str]:
     return re.findall(r"<text [^>]*>([^<]*)</text>", svg)
 
 
-def test_findings_name_the_states_in_which_a_type_occurs() -> None:
-    said = sentences(report_samples.report())
-    assert f"Type T1 (method of recruitment: Through online social networks), 1,840{GAP}45 victims" in said
-    assert "occurs in all 8 states." in said
-    assert "occurs in България, Italy and Romania." in said
-    assert "Type T3" not in said  # one state only
-    assert "adjusted Rand index of 0.71" in said
-
-
 def test_findings_claim_a_worse_group_only_beyond_the_margins_of_both() -> None:
-    report = report_samples.report()
+    report = report_samples.demonstration()
     assert f"state: Poland (0.790{GAP}0.141), within the margins." in sentences(report)
     accuracy = report_samples.accuracy()
     worse = replace(accuracy.groups["Sex"][1], auc=0.7, margin=0.05)
@@ -50,40 +39,8 @@ def test_findings_claim_a_worse_group_only_beyond_the_margins_of_both() -> None:
 
 def test_findings_say_nothing_of_groups_where_none_can_be_measured() -> None:
     accuracy = report_samples.accuracy(groups={})
-    said = sentences(report_samples.report(card=report_samples.card(accuracy=accuracy)))
+    said = sentences(report_samples.demonstration(card=report_samples.card(accuracy=accuracy)))
     assert "private evaluation" not in said
-
-
-@pytest.mark.parametrize(
-    ("names", "text"), [(("A",), "A"), (("A", "B"), "A and B"), (("A", "B", "C"), "all 3 states")]
-)
-def test_states_are_listed_as_in_a_sentence(names: tuple[str, ...], text: str) -> None:
-    assert findings.listed(names, everywhere=3) == text
-
-
-def test_every_cell_of_the_state_matrix_carries_its_count_and_margin() -> None:
-    types = report_samples.typologies()
-    drawn = texts(model_charts.states_chart(types, name="c").svg)
-    for entry in types.types:
-        for state, estimate in entry.by_state.items():
-            assert count_of(estimate.value, estimate.error).text in drawn, (entry.name, state)
-    assert set(types.states) <= set(drawn)
-
-
-def test_a_state_without_victims_is_grey_and_not_a_gap() -> None:
-    types = report_samples.typologies()
-    empty = tuple(
-        replace(entry, by_state=dict.fromkeys(types.states, Estimate(-3.0, 2.0)), occurs_in=())
-        for entry in types.types
-    )
-    chart = model_charts.states_chart(replace(types, types=empty), name="c")
-    assert texts(chart.svg).count(f"0{GAP}5†") == len(types.states) * len(empty)
-    assert "No type is found in more than one state" in chart.description
-
-
-def test_years_of_the_types_are_labelled_as_in_the_trends() -> None:
-    drawn = texts(model_charts.type_years_chart(report_samples.typologies(), name="c").svg)
-    assert {"2025", "Other years"} <= set(drawn)
 
 
 def test_every_group_is_a_row_with_its_area_or_too_little_data() -> None:
@@ -116,16 +73,6 @@ def test_the_calibration_chart_counts_the_points_on_the_line() -> None:
     assert "At 4 of 5 points" in chart.description
 
 
-def test_tables_of_types_hold_every_number() -> None:
-    types = report_samples.typologies()
-    by_state, by_year = tables.type_tables(types)
-    assert by_state.columns == types.states
-    assert by_year.columns[-1] == "Other years"
-    for entry, (name, cells) in zip(types.types, by_state.groups[0].rows, strict=True):
-        assert name == entry.name
-        assert list(cells) == [count_of(e.value, e.error) for e in entry.by_state.values()]
-
-
 def test_noisy_numbers_are_written_with_margins_that_hold_their_rounding() -> None:
     assert count_of(-7.2, 2.0).text == f"0{GAP}5†"
     assert chance_text(0.314) == "31%"
@@ -134,31 +81,32 @@ def test_noisy_numbers_are_written_with_margins_that_hold_their_rounding() -> No
 
 
 def test_a_report_without_types_and_card_has_neither_section() -> None:
-    page = render(report_samples.report(typologies=None, card=None))
-    assert 'id="typologies"' not in page
+    page = report_samples.page(planted=None, card=None)
+    assert 'id="planted"' not in page
+    assert 'href="#planted"' not in page
     assert 'href="#card"' not in page
-    assert page.count("<svg") == 10
+    assert 'href="#detection"' in page
 
 
 def test_a_card_without_accuracy_says_so() -> None:
     card = report_samples.card(accuracy=None, membership=None)
-    page = render(report_samples.report(card=card))
+    page = report_samples.page(card=card)
     assert "Accuracy was not measured by a private evaluation." in page
     assert "give away who trained" not in page
 
 
 def test_the_section_on_the_model_names_its_hash_and_warns_of_an_unknown_accuracy() -> None:
-    page = render(report_samples.report())
+    page = report_samples.page()
     assert f"<dt>Model arrays (SHA-256)</dt><dd>{report_samples.card().model_hash}</dd>" in page
     assert "Model file" not in page
     assert 'aria-label="Warning"' not in page
     unsure = report_samples.card(accuracy=report_samples.accuracy_of(0.55, 0.06))
-    section = render(report_samples.report(card=unsure)).partition('<h2 id="card">')[2]
+    section = report_samples.page(card=unsure).partition('<h2 id="card">')[2]
     assert section.index(UNKNOWN) < section.index("<dl>")
 
 
 def test_persons_are_called_so_where_not_all_are_victims() -> None:
-    page = render(report_samples.report())
+    page = report_samples.page()
     assert "eld-out victims" not in page
     assert "All held-out persons" in page
     nodes = page.partition('<h2 id="nodes">')[2].partition("</table>")[0]
@@ -167,22 +115,24 @@ def test_persons_are_called_so_where_not_all_are_victims() -> None:
 
 
 def test_an_area_that_is_missing_is_said_in_words_that_the_symbols_explain() -> None:
-    page = render(report_samples.report())
+    page = report_samples.page()
     assert "<td>too little data</td>" in page.partition('id="models-table"')[2].partition("</table>")[0]
     assert "<td>too little data</td>" in page.partition('id="own-table"')[2].partition("</table>")[0]
     assert "<td>too little data</td>" in page.partition('id="groups-table"')[2].partition("</table>")[0]
     assert "<dt>Too little data</dt>" in page.partition('<h2 id="symbols">')[2]
 
 
-def test_in_real_data_no_truth_is_shown_beside_the_types() -> None:
-    types = report_samples.typologies(adjusted_rand=None, adjusted_rand_pooled=None)
-    page = render(report_samples.report(typologies=types))
-    assert "Beside the truth" not in page
-    assert "Planted way" not in page
+def test_types_stand_beside_the_planted_ways_only_where_the_truth_is_known() -> None:
+    page = report_samples.page()
+    types = page.partition('<h2 id="typologies">')[2].partition("</section>")[0]
+    assert "The types reach 0.71." in types
+    assert "without privacy reaches 0.75." in types
+    assert '<th scope="row">T1</th><td class="text">Forced begging in families</td>' in types
+    assert '<th scope="row">T2</th><td class="text">none of them</td>' in types
+    assert "adjusted Rand index of 0.71" in sentences(report_samples.demonstration())
+    assert "Rand" not in report_samples.page(planted=None)
 
 
-def test_a_study_that_found_no_type_says_so() -> None:
-    page = render(report_samples.report(typologies=Typologies((), (), ())))
-    assert "No type stands out from the noise" in page
-    assert "No type of how the crime is done stands out from the noise." in page
-    assert "Where each type occurs" not in page
+def test_a_study_that_found_no_planted_way_says_so() -> None:
+    page = report_samples.page(planted=Planted({}, None))
+    assert "None of the ways in which the records were made up was found again." in page
