@@ -25,8 +25,8 @@ _EVALUATION_SHARE: Final = 0.25
 _LEGAL_BASIS: Final = "None needed: demonstration on one machine."
 _TOO_MANY: Final = ("exploitation", "corridors", "recruitment", "means")
 _LEFT_OUT: Final = frozenset({"forms-ages"} | {f"{name}-over-time" for name in _TOO_MANY})
-"""Period by form by age has 882 counts, most of them suppressed, and no section of the page. Of what is followed
-over time the citizenships are enough to try early warning: each further table takes precision of all others."""
+"""Period by form by age has 882 counts, most of them suppressed, and no section of the page. Of what is
+followed over time the citizenships are enough to try early warning: each table costs all others precision."""
 _OF_THE_STATE: Final = "country_of_exploitation"
 """The node itself in most files: it would teach a model the state."""
 
