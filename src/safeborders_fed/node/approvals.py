@@ -57,8 +57,9 @@ class Revoked(BaseModel):
 
 
 class Approver(BaseModel):
-    """A person enrolled at this node. An auditor reads and never approves; a prosecutor approves batches of
-    identifiers for links, and nothing else.
+    """A person enrolled at this node.
+
+    An auditor reads and never approves; a prosecutor approves batches for links, and nothing else.
 
     Attributes:
         since: Day of their enrolment, where it was written down.

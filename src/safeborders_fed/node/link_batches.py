@@ -71,7 +71,9 @@ class OwnBatches:
     def __init__(self, database: LinkDatabase, tokens: Tokens, clock: Callable[[], datetime]) -> None:
         self._database, self._db, self._tokens, self._clock = database, database.db, tokens, clock
 
-    def add(self, batch: str, epoch: str, statement: bytes, leaves: bytes, chunks: Sequence[NewChunk]) -> None:
+    def add(
+        self, batch: str, epoch: str, statement: bytes, leaves: bytes, chunks: Sequence[NewChunk]
+    ) -> None:
         """Keeps a prepared batch with its chunks."""
         at = self._clock().isoformat(timespec="seconds")
         with self._database.transaction():
@@ -155,8 +157,8 @@ class OwnBatches:
                 (at, chunk.batch, chunk.number),
             )
             self._db.execute(
-                "UPDATE batch SET ended = ?1, outcome = 'done' WHERE id = ?2 AND ended IS NULL AND NOT EXISTS "
-                "(SELECT 1 FROM chunk WHERE batch = ?2 AND taken IS NULL)",
+                "UPDATE batch SET ended = ?1, outcome = 'done' WHERE id = ?2 AND ended IS NULL "
+                "AND NOT EXISTS (SELECT 1 FROM chunk WHERE batch = ?2 AND taken IS NULL)",
                 (at, chunk.batch),
             )
 

@@ -107,7 +107,7 @@ class LinkBook:
         """The bytes that answered this very chunk before; None if it is to be answered.
 
         Raises:
-            RefusedError: ``link-replayed``: its number was answered for another chunk, or its batch is closed.
+            RefusedError: ``link-replayed``: its number was answered for another chunk, or its batch closed.
         """
         row = self._db.execute(
             "SELECT asked, answer FROM answered WHERE requester = ? AND batch = ? AND number = ?",
@@ -125,11 +125,12 @@ class LinkBook:
             raise _replayed(asked, "is of a batch that is closed")
         return None
 
-    def asked_of(self, requester: str, batch: str, kind: str) -> int:
-        """How many points of one type a batch has been charged so far."""
+    def asked_of(self, requester: str, batch: str, kind: str, *, other_than: int) -> int:
+        """How many points of one type a batch has been charged so far, apart from one of its chunks."""
         row = self._db.execute(
-            "SELECT coalesce(sum(count), 0) FROM answered WHERE requester = ? AND batch = ? AND kind = ?",
-            (requester, batch, kind),
+            "SELECT coalesce(sum(count), 0) FROM answered "
+            "WHERE requester = ? AND batch = ? AND kind = ? AND number != ?",
+            (requester, batch, kind, other_than),
         ).fetchone()
         return int(row[0])
 
@@ -240,11 +241,7 @@ class LinkBook:
     def _first_load_left(self, asked: Asked, terms: Terms) -> int:
         if self._counts_as_spent(asked.epoch) or self._first_batch(asked) not in {None, asked.batch}:
             return 0
-        row = self._db.execute(
-            "SELECT points FROM quota WHERE requester = ? AND kind = ? AND period = ?",
-            (asked.requester, asked.kind, asked.epoch),
-        ).fetchone()
-        return max(0, terms.first_load - (0 if row is None else int(row[0])))
+        return max(0, terms.first_load - self.first_load(asked.requester, asked.kind, asked.epoch))
 
     def _month_left(self, asked: Asked, terms: Terms) -> int:
         if self._counts_as_spent(asked.month):
@@ -277,6 +274,14 @@ class LinkBook:
         )
         return {str(period): int(points) for period, points in rows}
 
+    def first_load(self, requester: str, kind: str, epoch: str) -> int:
+        """Points of one state and type charged as the first load of an epoch."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(points), 0) FROM quota WHERE requester = ? AND kind = ? AND period = ?",
+            (requester, kind, epoch),
+        ).fetchone()
+        return int(row[0])
+
     def charged(self, period: str) -> list[tuple[str, str, int]]:
         """Requester, type and points of a month or, as first loads, of an epoch."""
         rows = self._db.execute(
@@ -290,7 +295,9 @@ class LinkBook:
         today = self._clock()
         with self._database.transaction():
             for period in (f"{today:%Y-%m}", f"{today:%Y}"):
-                self._db.execute("INSERT OR IGNORE INTO spent VALUES (?, 'restored from a backup')", (period,))
+                self._db.execute(
+                    "INSERT OR IGNORE INTO spent VALUES (?, 'restored from a backup')", (period,)
+                )
 
     def spent_periods(self) -> tuple[str, ...]:
         """Months and epochs whose quotas count as spent since a restore."""
@@ -355,5 +362,3 @@ def _replayed(asked: Asked, what: str) -> RefusedError:
         f"chunk {asked.number} of batch {asked.batch[:12]}... of {asked.requester} {what}",
         "let that state prepare another batch",
     )
-
-

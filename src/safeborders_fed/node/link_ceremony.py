@@ -51,7 +51,11 @@ class Ceremonies:
         return [str(row[0]) for row in self._db.execute("SELECT epoch FROM ceremony ORDER BY epoch")]
 
     def begin(self, epoch: str, share: str) -> Ceremony:
-        """Keeps this node's share, unless it has one; the one that is kept. Raises RefusedError ``link-epoch``."""
+        """Keeps this node's share, unless it has one; the one that is kept.
+
+        Raises:
+            RefusedError: ``link-epoch``.
+        """
         with self._database.transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO ceremony VALUES (?, ?, NULL, NULL, NULL, NULL)", (epoch, share)
