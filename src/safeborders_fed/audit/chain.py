@@ -65,6 +65,12 @@ class Operation(StrEnum):
     RELEASE = "release"
     WITHDRAW = "withdraw"
     ANCHOR = "anchor"
+    LINK_KEYS = "link-keys"
+    LINK_BATCH = "link-batch"
+    LINK_ANSWER = "link-answer"
+    LINK_REFUSE = "link-refuse"
+    LINK_SWITCH = "link-switch"
+    LINK_ALARM = "link-alarm"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -91,6 +91,17 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
+        Operation.LINK_KEYS: _internal("Keys of an epoch of links were made, pinned or destroyed"),
+        Operation.LINK_BATCH: Treatment(
+            Category.CONSULTATION,
+            "Identifiers were gathered into a batch for links, or their tokens were kept",
+        ),
+        Operation.LINK_ANSWER: _internal(
+            "Another state was helped with tokens for blinded identifiers of its"
+        ),
+        Operation.LINK_REFUSE: _internal("A request of another state for tokens was refused"),
+        Operation.LINK_SWITCH: _internal("Links were switched off or on, or their stop-list changed"),
+        Operation.LINK_ALARM: _internal("Something about links needs a person to look"),
     }
 )
 
