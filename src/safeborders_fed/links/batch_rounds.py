@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from safeborders_fed.coordinator.federation import NO_REPLY
 from safeborders_fed.errors import DataError, PeerError
 from safeborders_fed.links import oprf
 from safeborders_fed.links.calling import Caller, Heard
@@ -53,7 +54,8 @@ class BatchRounds:
 
     Attributes:
         caller: Asks nodes.
-        nodes: All nodes of the epoch.
+        epoch: The epoch.
+        nodes: All its nodes.
         key_set: What they have pinned; None before, when no batch is carried.
         tell: Told after each round of chunks.
         points: Node to how many points of its were answered by all.
@@ -62,6 +64,7 @@ class BatchRounds:
     """
 
     caller: Caller
+    epoch: str
     nodes: tuple[str, ...]
     key_set: KeySet | None
     tell: Callable[[Mapping[str, int]], None]
@@ -90,7 +93,7 @@ class BatchRounds:
                 self.tell(self.points)
 
     def _all_there(self) -> bool:
-        silent = {trouble.node for trouble in self.caller.troubles if trouble.code == "no-reply"}
+        silent = {trouble.node for trouble in self.caller.troubles if trouble.code == NO_REPLY}
         return not silent & set(self.nodes)
 
     def _chunks(self, nodes: list[str]) -> dict[str, Heard]:
@@ -110,6 +113,8 @@ class BatchRounds:
         return found
 
     def _check_chunk(self, node: str, answer: Heard) -> None:
+        if answer.content.get("epoch") != self.epoch:
+            raise wrong_saying(node, "a chunk of another epoch")
         points = _only(node, answer, "points")
         if not 0 < len(points) <= MOST_POINTS or answer.content.get("count") != len(points):
             raise wrong_saying(node, "a chunk of another size than it signed, or too large")

@@ -2,9 +2,10 @@
 
 Layout, in the directory of an epoch::
 
-    board/BE-BG/BE.000001.EXCHANGE.json   what BE signed of its first message for BG, and in which exchange
-    board/BE-BG/BE.000001.EXCHANGE.npz    its tags and handles
-    board/BE-BG/settled.NUMBER.npz            hits that both states have verified
+    board/BE-BG/BE.EXCHANGE.asked     BE was asked for its new tags for BG, and has not answered yet
+    board/BE-BG/BE.EXCHANGE.json      what it signed
+    board/BE-BG/BE.EXCHANGE.npz       its tags and handles
+    board/BE-BG/settled.NUMBER.npz    hits that both states have verified
 
 Guarantees: tags of one pair are compared with each other and with nothing else: they lie in a directory of
 their own, and a tag has a place in it only if one of the two states signed it for the other. A tag or handle
@@ -34,7 +35,6 @@ from safeborders_fed.study.link_messages import Said, Words, array_hash, to_rows
 MOST_TAGS: Final = 2**20
 """In one message: 33 million bytes, half of what a node's executor lets out."""
 _WORDS: Final = 2
-MOST_MESSAGES: Final = 999_999
 
 
 class Hit(NamedTuple):
@@ -45,9 +45,8 @@ class Hit(NamedTuple):
 
 
 class Tags(NamedTuple):
-    """A message of tags: its number, tags and handles."""
+    """A message of tags, checked."""
 
-    number: int
     tags: Words
     handles: Words
 
@@ -67,11 +66,8 @@ def check_tags(
     *,
     partner: str,
     epoch: str,
-    last: int,
 ) -> Tags:
     """The tags of an answer, checked to be what the node signed for this partner and epoch.
-
-    Messages of a state for a partner are numbered, so that one whose answer was lost is asked for again.
 
     Raises:
         PeerError: ``wrong-saying``.
@@ -80,16 +76,13 @@ def check_tags(
         raise wrong_saying(node, "tags for another state or epoch than it was asked for")
     if arrays.keys() != {"tags", "handles"}:
         raise wrong_saying(node, "tags without their arrays")
-    number = content.get("number")
-    if type(number) is not int or not last < number <= MOST_MESSAGES:
-        raise wrong_saying(node, f"message {number} of tags after message {last}")
     count, tags, handles = content.get("count"), arrays["tags"], arrays["handles"]
     shape = (count, _WORDS)
     if type(count) is not int or count > MOST_TAGS or tags.shape != shape or handles.shape != shape:
         raise wrong_saying(node, "tags of another number or length than it signed")
     if (array_hash(tags), array_hash(handles)) != (content.get("tags"), content.get("handles")):
         raise wrong_saying(node, "other tags than it signed")
-    return Tags(number, tags, handles)
+    return Tags(tags, handles)
 
 
 class Board:
@@ -102,13 +95,23 @@ class Board:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def last(self, node: str, partner: str) -> int:
-        """The number of the last message of a state for a partner that is here; 0 before the first."""
-        return max((int(path.name.split(".")[1]) for path in self._parts(node, partner)), default=0)
+    def asked(self, exchange: str, node: str, partner: str) -> None:
+        """Notes that a state is being asked, so that tags whose answer is lost are asked for again.
+
+        Raises:
+            ConfigurationError: ``coordinator-unwritable``.
+        """
+        self._write(self._path(exchange, node, partner, "asked"), b"")
+
+    def owed(self, node: str, partner: str) -> tuple[str, ...]:
+        """The exchanges in which a state was asked for tags that are not here, the oldest first."""
+        paths = self._of(node, partner).glob(f"{node}.*.asked")
+        names = sorted(path.name.split(".")[1] for path in paths)
+        return tuple(name for name in names if not self.has(name, node, partner))
 
     def has(self, exchange: str, node: str, partner: str) -> bool:
-        """Whether a state's tags for a partner have come in an exchange."""
-        return any(path.name.split(".")[2] == exchange for path in self._parts(node, partner))
+        """Whether a state's tags of an exchange are here."""
+        return self._path(exchange, node, partner, "npz").exists()
 
     def take(self, exchange: str, partner: str, said: Said, new: Tags) -> None:
         """Keeps what a state sent, as ``check_tags`` gave it.
@@ -121,6 +124,7 @@ class Board:
         known = self._all(node, partner)
         for name, rows in (("tags", new.tags), ("handles", new.handles)):
             if _repeats(np.concatenate([known[name], rows])):
+                self._path(exchange, node, partner, "asked").unlink(missing_ok=True)
                 raise PeerError(
                     "repeated-tags",
                     f"{node} sent {name} for {partner} that it had sent before, or one twice",
@@ -128,9 +132,10 @@ class Board:
                 )
         buffer = io.BytesIO()
         np.savez(buffer, tags=new.tags, handles=new.handles)
-        path = self._of(node, partner) / f"{node}.{new.number:06}.{exchange}.npz"
-        self._write(path.with_suffix(".json"), canonical.serialise(said.model_dump()))
-        self._write(path, buffer.getvalue())
+        document = canonical.serialise(said.model_dump())
+        self._write(self._path(exchange, node, partner, "json"), document)
+        self._write(self._path(exchange, node, partner, "npz"), buffer.getvalue())
+        self._path(exchange, node, partner, "asked").unlink(missing_ok=True)
 
     def open_hits(self, first: str, second: str) -> list[Hit]:
         """Equal tags of a pair that the two have not both verified yet, by handle.
@@ -178,6 +183,9 @@ class Board:
 
     def _of(self, node: str, partner: str) -> Path:
         return self._directory / "-".join(sorted((node, partner)))
+
+    def _path(self, exchange: str, node: str, partner: str, ending: str) -> Path:
+        return self._of(node, partner) / f"{node}.{exchange}.{ending}"
 
     def _parts(self, node: str, partner: str) -> list[Path]:
         return sorted(self._of(node, partner).glob(f"{node}.*.npz"))

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from safeborders_fed.coordinator.federation import Federation
+from safeborders_fed.coordinator.federation import NO_REPLY, Federation
 from safeborders_fed.errors import SafeBordersError
 from safeborders_fed.links import ceremony_rounds
 from safeborders_fed.links.batch_rounds import BatchRounds, Refused
@@ -153,16 +153,20 @@ class Exchange:
         nodes = ceremony_rounds.participants(self._files, caller.keys)
         there, offline = self._roll_call(caller, nodes)
         keys = self._files.key_set() if offline else self._keys(caller)
-        batches = BatchRounds(caller, nodes, keys, self._batch_step)
+        batches = BatchRounds(caller, self._files.epoch, nodes, keys, self._batch_step)
         matching = MatchingRounds(caller, self._files, there, nodes, self._step)
         if keys is not None:
-            if not offline and not self._wish.letters_only:
+            if not offline and not self._wish.letters_only and self._is_current():
                 batches.run()
             if not self._wish.letters_only:
                 matching.tags()
                 matching.match()
             matching.post()
         return self._summary(caller, nodes, offline, batches, matching)
+
+    def _is_current(self) -> bool:
+        """Whether tokens of the epoch can still be made: in its year only."""
+        return f"{self._began:%Y}" == self._files.epoch
 
     def _keys(self, caller: Caller) -> KeySet | None:
         return ceremony_rounds.hold(self._files, caller, self._roster.hash(), self._ceremony_step)
@@ -193,22 +197,23 @@ class Exchange:
     def _roll_call(self, caller: Caller, nodes: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Who is there and who is not, after waiting for as long as is wished.
 
-        Asked is what each committed to: a node says that as often as it is asked.
+        Asked is what each committed to: a node says that as often as it is asked, or refuses, as it does in
+        another year. What counts here is whether it replies.
         """
-        there: set[str] = set()
+        away, before = list(nodes), len(caller.troubles)
         while True:
-            away, before = sorted(set(nodes) - there), len(caller.troubles)
+            del caller.troubles[before:]  # those who are away are asked again
             ask = caller.asking("commit", {"epoch": self._files.epoch})
-            there |= caller.ask("commit", dict.fromkeys(away, ask), "commitment").keys()
-            away = sorted(set(nodes) - there)
+            caller.ask("commit", dict.fromkeys(away, ask), "commitment")
+            away = sorted({each.node for each in caller.troubles[before:] if each.code == NO_REPLY})
             waited = (self._clock() - self._began).total_seconds()
             if not away or waited >= self._wish.wait_seconds:
                 break
-            del caller.troubles[before:]  # they are asked again
             self._tell("waiting", offline=away)
             self._sleep(SECONDS_BETWEEN_LOOKS)
-        self._tell("there", there=sorted(there), offline=away)
-        return tuple(sorted(there)), tuple(away)
+        there = tuple(node for node in nodes if node not in away)
+        self._tell("there", there=list(there), offline=away)
+        return there, tuple(away)
 
     def _ceremony_step(self, step: str) -> None:
         self._tell("keys", step=step)

@@ -67,31 +67,34 @@ class MatchingRounds:
         Raises:
             ConfigurationError: as ``Board``.
         """
+        here, board = self.caller.exchange, self.files.board
         for pairs in tournament(self.nodes):
-            last = {way: self.files.board.last(*way) for pair in pairs for way in (pair, pair[::-1])}
-            asks = {
-                node: self.caller.asking("tags", self._of_epoch(partner=partner, have=number))
-                for (node, partner), number in last.items()
-                if not self.files.board.has(self.caller.exchange, node, partner)
-            }
-            heard = self.caller.ask("tags", asks, "tags")
-            for (node, partner), number in last.items():
-                if node in heard:
-                    self._keep(node, partner, number, heard[node])
+            ways = [way for pair in pairs for way in (pair, pair[::-1])]
+            names = {way: {*board.owed(*way), *([] if board.has(here, *way) else [here])} for way in ways}
+            while left := {way: min(names[way]) for way in ways if names[way]}:
+                self._ask_for_tags(left)
+                for way, name in left.items():
+                    names[way].discard(name)
         self.tell("tags", self.tags_taken)
 
-    def _of_epoch(self, **content: Any) -> dict[str, Any]:
-        return {"epoch": self.files.epoch, **content}
-
-    def _keep(self, node: str, partner: str, last: int, answer: Heard) -> None:
-        said, content, arrays = answer
-        try:
-            new = check_tags(node, content, arrays, partner=partner, epoch=self.files.epoch, last=last)
-            self.files.board.take(self.caller.exchange, partner, said, new)
-        except PeerError as error:
-            self.caller.note(node, "tags", error)
-            return
-        self.tags_taken += len(new.tags)
+    def _ask_for_tags(self, exchanges: Mapping[Pair, str]) -> None:
+        """Asks states, each about one partner, for their tags of an exchange."""
+        asks = {}
+        for (node, partner), exchange in exchanges.items():
+            self.files.board.asked(exchange, node, partner)
+            asks[node] = self.caller.asking("tags", {"partner": partner}, exchange=exchange)
+        heard = self.caller.ask("tags", asks, "tags")
+        for (node, partner), exchange in exchanges.items():
+            if node not in heard:
+                continue
+            said, content, arrays = heard[node]
+            try:
+                new = check_tags(node, content, arrays, partner=partner, epoch=self.files.epoch)
+                self.files.board.take(exchange, partner, said, new)
+            except PeerError as error:
+                self.caller.note(node, "tags", error)
+            else:
+                self.tags_taken += len(new.tags)
 
     def match(self) -> None:
         """Tells both states of each pair of their hits, and has them verify. Raises as ``tags``."""
@@ -113,10 +116,8 @@ class MatchingRounds:
         contents = {}
         for (first, second), hits in part.items():
             last = (first, second) not in more
-            contents[first] = self._of_epoch(**_hits(second, hits, last=last))
-            contents[second] = self._of_epoch(
-                **_hits(first, [Hit(*reversed(hit)) for hit in hits], last=last)
-            )
+            contents[first] = _hits(second, hits, last=last)
+            contents[second] = _hits(first, [Hit(*reversed(hit)) for hit in hits], last=last)
             name = f"{first}-{second}"
             self.hits[name] = self.hits.get(name, 0) + len(hits)
         asks = {node: self.caller.asking("hits", content) for node, content in contents.items()}

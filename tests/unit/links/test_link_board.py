@@ -25,12 +25,12 @@ def said(node: str) -> Said:
 
 
 def content(tags: Words, handles: Words, **changes: object) -> dict[str, object]:
-    facts = {"epoch": "2026", "partner": "BG", "number": 1, "count": len(tags)}
+    facts = {"epoch": "2026", "partner": "BG", "count": len(tags)}
     return {**facts, "tags": array_hash(tags), "handles": array_hash(handles), **changes}
 
 
 def put(board: Board, node: str, partner: str, tags: dict[int, int], number: int = 1) -> None:
-    new = Tags(number, rows(*tags), rows(*tags.values()))
+    new = Tags(rows(*tags), rows(*tags.values()))
     board.take(f"2026-{number:04}", partner, said(node), new)
 
 
@@ -74,18 +74,29 @@ def test_a_message_that_repeats_a_tag_or_handle_is_refused_whole(
     board = Board(tmp_path)
     put(board, "BE", "BG", {1: 11})
     with pytest.raises(PeerError) as caught:
-        board.take("2026-0002", "BG", said("BE"), Tags(2, rows(*tags), rows(*handles)))
+        board.take("2026-0002", "BG", said("BE"), Tags(rows(*tags), rows(*handles)))
     assert caught.value.code == "repeated-tags"
     assert "BE" in caught.value.cause
     assert board.counts()["BE-BG"].first == 1
-    assert (board.last("BE", "BG"), board.has("2026-0002", "BE", "BG")) == (1, False)
+    assert not board.has("2026-0002", "BE", "BG")
 
 
 def test_one_tag_may_stand_for_two_partners(tmp_path: Path) -> None:
     board = Board(tmp_path)
     put(board, "BE", "BG", {1: 11})
     put(board, "BE", "GR", {1: 11})
-    assert board.last("BE", "GR") == 1
+    assert board.has("2026-0001", "BE", "GR")
+
+
+def test_tags_whose_answer_was_lost_are_owed_until_they_come(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    board.asked("2026-0001", "BE", "BG")
+    board.asked("2026-0002", "BE", "BG")
+    assert board.owed("BE", "BG") == ("2026-0001", "2026-0002")
+    put(board, "BE", "BG", {1: 11}, number=2)
+    assert (board.owed("BE", "BG"), board.owed("BG", "BE")) == (("2026-0001",), ())
+    board.asked("2026-0002", "BE", "BG")  # killed after the tags were kept, before the note was removed
+    assert board.owed("BE", "BG") == ("2026-0001",)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +104,6 @@ def test_one_tag_may_stand_for_two_partners(tmp_path: Path) -> None:
     [
         {"partner": "GR"},
         {"epoch": "2025"},
-        {"number": 0},
-        {"number": True},
-        {"number": 10**6},
         {"count": 3},
         {"count": True},
         {"tags": "0" * 64},
@@ -107,17 +115,17 @@ def test_tags_that_differ_from_what_is_signed_are_refused(changes: dict[str, obj
     tags, handles = rows(1), rows(2)
     arrays = {"tags": tags, "handles": handles}
     signed = content(tags, handles)
-    found = check_tags("BE", signed, arrays, partner="BG", epoch="2026", last=0)
-    assert found.number == 1
+    found = check_tags("BE", signed, arrays, partner="BG", epoch="2026")
+    assert len(found.tags) == 1
     with pytest.raises(PeerError, match="BE"):
-        check_tags("BE", {**signed, **changes}, arrays, partner="BG", epoch="2026", last=0)
+        check_tags("BE", {**signed, **changes}, arrays, partner="BG", epoch="2026")
 
 
 def test_tags_of_another_width_are_refused() -> None:
     tags = np.zeros((1, 4), dtype=np.uint64)
     signed = content(tags, tags)
     with pytest.raises(PeerError, match="BE"):
-        check_tags("BE", signed, {"tags": tags, "handles": tags}, partner="BG", epoch="2026", last=0)
+        check_tags("BE", signed, {"tags": tags, "handles": tags}, partner="BG", epoch="2026")
 
 
 def test_a_damaged_board_is_said_to_be_damaged(tmp_path: Path) -> None:
@@ -143,7 +151,7 @@ def test_four_hundred_thousand_tags_a_side_are_compared_in_seconds(tmp_path: Pat
     tags = rng.integers(0, 2**63, (2 * count - shared, 2), dtype=np.uint64)
     handles = rng.integers(0, 2**63, (2, count, 2), dtype=np.uint64)
     began = time.process_time()
-    board.take("2026-0001", "BG", said("BE"), Tags(1, tags[:count], handles[0]))
-    board.take("2026-0001", "BE", said("BG"), Tags(1, tags[count - shared :], handles[1]))
+    board.take("2026-0001", "BG", said("BE"), Tags(tags[:count], handles[0]))
+    board.take("2026-0001", "BE", said("BG"), Tags(tags[count - shared :], handles[1]))
     assert len(board.open_hits("BE", "BG")) == shared
     assert time.process_time() - began < 5
