@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from federation_of import CAPS, POLICY
 from safeborders_fed.audit.chain import Entry
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.intake import import_file
@@ -37,7 +38,6 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 from safeborders_fed.study.messages import decode
-from tests.federation_of import CAPS, POLICY
 
 _HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
 _MAPPING = """
@@ -262,9 +262,7 @@ class LinkFederation:
         self.wire.ask_instead, self.wire.answer_instead = None, None
 
 
-def federation(
-    directory: Path, *states: str, clock: Clock | None = None, **changes: Any
-) -> LinkFederation:
+def federation(directory: Path, *states: str, clock: Clock | None = None, **changes: Any) -> LinkFederation:
     """Nodes of these states, without cases; ``changes`` are to everybody's policy."""
     clock, ceremony = clock or Clock(), hold(states)
     terms = policy(states, **changes)
@@ -309,4 +307,3 @@ def _node(directory: Path, identity: Identity, terms: LinkPolicy, clock: Clock) 
 def _without(terms: LinkPolicy, state: str) -> LinkPolicy:
     """The terms without the state itself among its partners."""
     return terms.model_copy(update={"partners": terms.partners - {state}})
-

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from link_federation import Clock, CrashError, LinkFederation, federation
 from safeborders_fed.links.handles import CANARIES
-from tests.link_federation import Clock, CrashError, LinkFederation, federation
 
 STATES = ("BE", "BG", "GR")
 SHARED_PHONE = "+32 2 555 12 12"
@@ -67,11 +67,15 @@ def test_all_canaries_are_reported_and_nobody_is_alarmed(tmp_path: Path) -> None
     made = planted(tmp_path)
     made.offer_all()
     summary = made.exchange()
-    assert summary.hits == summary.verified == {
-        "BE-BG": 2 + CANARIES,
-        "BE-GR": 2 + CANARIES,
-        "BG-GR": 1 + CANARIES,
-    }
+    assert (
+        summary.hits
+        == summary.verified
+        == {
+            "BE-BG": 2 + CANARIES,
+            "BE-GR": 2 + CANARIES,
+            "BG-GR": 1 + CANARIES,
+        }
+    )
     assert not any(node.office.book.alarms() for node in made.nodes.values())
 
 
@@ -150,7 +154,9 @@ def test_a_first_exchange_without_all_nodes_makes_no_keys_and_says_so(tmp_path: 
 
 
 @pytest.mark.parametrize("lose", [False, True], ids=["before the question", "after it, answers lost"])
-def test_a_coordinator_that_is_killed_at_any_question_goes_on_where_it_was(tmp_path: Path, lose: bool) -> None:
+def test_a_coordinator_that_is_killed_at_any_question_goes_on_where_it_was(
+    tmp_path: Path, lose: bool
+) -> None:
     reference = _two(tmp_path / "reference")
     reference.exchange()
     expected, calls = kinds(reference), reference.wire.calls
