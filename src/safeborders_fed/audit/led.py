@@ -25,7 +25,8 @@ from safeborders_fed.errors import DefectError
 class Category(StrEnum):
     """The article's operations, and one for what processes no personal data.
 
-    ``COMBINATION`` has no operation: case records of different states are never brought together.
+    ``COMBINATION`` is of links only: keyed tags are compared. Case records of different states are never
+    brought together.
     """
 
     COLLECTION = "collection"
@@ -87,10 +88,33 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         ),
         Operation.ROLE_CHANGE: _internal("Who may open what on the machine changed"),
         Operation.STUDY_STATE: _internal("A study changed its state at the coordinator"),
+        Operation.LINK_EXCHANGE: _internal(
+            "An exchange of links between states was run, or an epoch of it forgotten"
+        ),
         Operation.ENROL: _internal("A state was enrolled, or taken off, at the coordinator"),
         Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
+        Operation.LINK_TAG: Treatment(
+            Category.COMBINATION,
+            "Keyed tags of identifiers went out to be compared with another state's; no identifier did",
+            "coordinator of the federation, on behalf of",
+            "partner",
+        ),
+        Operation.LINK_HIT: Treatment(
+            Category.COMBINATION, "An identifier was found to occur in case files of another state, too"
+        ),
+        Operation.LINK_DECISION: _internal("People approved or declined to exchange records about a hit"),
+        Operation.LINK_RECORD: Treatment(
+            Category.DISCLOSURE,
+            "A sealed record with case pseudonyms and a contact point left about a hit",
+            "other state",
+            "partner",
+        ),
+        Operation.LINK_RECEIVED: Treatment(
+            Category.COLLECTION, "Another state's record, or its answer, about a hit came"
+        ),
+        Operation.LINK_OUTCOME: Treatment(Category.ALTERATION, "It was said what came of a hit"),
         Operation.LINK_KEYS: _internal("Keys of an epoch of links were made, pinned or destroyed"),
         Operation.LINK_BATCH: Treatment(
             Category.CONSULTATION,
