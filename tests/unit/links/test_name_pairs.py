@@ -98,6 +98,13 @@ def test_order_titles_and_case_do_not_count() -> None:
         assert strongest(f"Petrov|Ivan|{BORN}", f"{other}|{BORN}") == "exact", other
 
 
+def test_columns_that_changed_places_and_another_spelling_meet() -> None:
+    assert strongest(f"Ιωάννης|Παπαδοπούλου|{BORN}", f"Papadopoulos|Yannis|{BORN}") == "weak"
+    assert strongest(f"Анна|Хаджиева|{BORN}", f"Hadjiev|Anna|{BORN}") == "strong"
+    assert strongest(f"Мария|Стоянова|{BORN}", f"Stoyanoff|Maria|{BORN}") == "strong"
+    assert strongest(f"|Ivan Petrov|{BORN}", f"Петров|Jan|{BORN}") == "weak"
+
+
 def test_one_text_and_three_cells_meet() -> None:
     assert strongest(f"Petrov|Ivan|{BORN}", f"Ivan Petrov, {BORN}") == "exact"
     assert strongest(f"Petrov|Ivan|{BORN}", f"Ivan Petrov|{BORN}") == "exact"

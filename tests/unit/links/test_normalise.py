@@ -92,6 +92,18 @@ def test_numbers_of_services_are_weak(text: str, state: str) -> None:
     assert [form.strength for form in forms("phone", text, state=state)] == ["weak"]
 
 
+def test_a_number_outside_the_plan_is_weak_unless_it_names_its_country() -> None:
+    # The United Kingdom's range for drama is in no numbering plan, and Bulgaria has no numbers with 116.
+    assert [form.strength for form in forms("phone", "+44 7700 900123", state="BG")] == ["exact"]
+    assert [form.strength for form in forms("phone", "1160000", state="BG")] == ["weak"]
+    assert forms("phone", "+359 123456", state="BG") == ()
+
+
+def test_a_text_longer_than_any_identifier_has_no_form() -> None:
+    assert forms("email", "a@example.org".ljust(400), state="BG")
+    assert forms("email", "a@example.org".ljust(401), state="BG") == ()
+
+
 def test_a_national_number_means_what_it_means_at_home() -> None:
     assert strongest("0888 123 456", "+359 888 123456", "phone", ("BG", "BE")) == "exact"
     assert strongest("0888 123 456", "0888 123 456", "phone", ("BG", "RO")) == "none"
@@ -115,6 +127,8 @@ def test_a_plate_of_another_country_is_another_plate() -> None:
 def test_zero_and_o_are_one_on_plates_and_documents() -> None:
     assert strongest("CA12O4BH", "CA1204BH", "vehicle") == "exact"
     assert strongest("AB1234S67O", "AB1234S670", "document") == "exact"
+    assert strongest("00000O", "000000", "vehicle") == "weak"
+    assert strongest("1234567O", "12345670", "document") == "weak"
 
 
 @pytest.mark.parametrize("text", ["BG00BNBG96611020345678", "BG80BNBG96611020345679", "BG80BNBG966110203456"])
