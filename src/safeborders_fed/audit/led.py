@@ -25,7 +25,8 @@ from safeborders_fed.errors import DefectError
 class Category(StrEnum):
     """The article's operations, and one for what processes no personal data.
 
-    ``COMBINATION`` has no operation: case records of different states are never brought together.
+    ``COMBINATION`` is of links only: keyed tags are compared. Case records of different states are never
+    brought together.
     """
 
     COLLECTION = "collection"
@@ -102,6 +103,26 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         Operation.LINK_REFUSE: _internal("A request of another state for tokens was refused"),
         Operation.LINK_SWITCH: _internal("Links were switched off or on, or their stop-list changed"),
         Operation.LINK_ALARM: _internal("Something about links needs a person to look"),
+        Operation.LINK_TAG: Treatment(
+            Category.COMBINATION,
+            "Keyed tags of identifiers went out to be compared with another state's; no identifier did",
+            "coordinator of the federation, on behalf of",
+            "partner",
+        ),
+        Operation.LINK_HIT: Treatment(
+            Category.COMBINATION, "An identifier was found to occur in case files of another state, too"
+        ),
+        Operation.LINK_DECISION: _internal("People approved or declined to exchange records about a hit"),
+        Operation.LINK_RECORD: Treatment(
+            Category.DISCLOSURE,
+            "A sealed record with case pseudonyms and a contact point left about a hit",
+            "other state",
+            "partner",
+        ),
+        Operation.LINK_RECEIVED: Treatment(
+            Category.COLLECTION, "Another state's record, or its answer, about a hit came"
+        ),
+        Operation.LINK_OUTCOME: Treatment(Category.ALTERATION, "It was said what came of a hit"),
     }
 )
 
