@@ -31,6 +31,7 @@ from safeborders_fed.node.link_tokens import TokenRow, Tokens
 from safeborders_fed.study import canonical
 
 FILE: Final = "links.sqlite"
+__all__ = ["FILE", "Asked", "LinkBook", "Terms", "TokenRow"]
 
 
 @dataclass(frozen=True)
@@ -350,6 +351,10 @@ class LinkBook:
     def known(self, epoch: str) -> frozenset[bytes]:
         """Digests that have a token of an epoch."""
         return self._tokens.digests(epoch)
+
+    def count(self, epoch: str) -> int:
+        """How many tokens there are of an epoch."""
+        return self._tokens.count(epoch)
 
     def forget_epoch(self, epoch: str) -> int:
         """Removes all tokens of an epoch; how many."""
