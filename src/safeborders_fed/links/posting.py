@@ -83,7 +83,7 @@ def post(office: Office, ask: LinkAsk) -> LinkAnswer:
     Raises:
         RefusedError: ``not-a-partner``.
         PeerError: ``bad-link-ask``, or as ``Office.pair``.
-        ConfigurationError: ``hits-unwritable`` or ``node-unwritable``.
+        ConfigurationError: ``link-book-unwritable`` or ``node-unwritable``.
     """
     partner = parsed(_PostAsk, ask.content).partner
     require_partner(office, partner)
