@@ -24,9 +24,9 @@ bound in what is derived, and equal keys are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,6 +40,7 @@ from safeborders_fed.study.link_messages import Said
 
 COMMITMENT: Final = "commitment"
 SHARE: Final = "share"
+_Model = TypeVar("_Model", bound=BaseModel)
 _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -82,7 +83,7 @@ class KeySet:
     hash: str
     nodes: tuple[str, ...]
     shares: tuple[Said, ...]
-    _parsed: Mapping[str, Share]
+    _parsed: Mapping[str, Share] = field(repr=False, compare=False)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -171,16 +172,10 @@ def key_set(
         roster_hash: Hash of the roster that this node accepted.
 
     Raises:
-        PeerError: ``wrong-key-share`` and the node's name, or another code of ``Said.content``.
+        PeerError: ``wrong-key-share``, naming the node.
     """
-    promised = {
-        node: Commitment.model_validate(content)
-        for node, content in _contents(commitments, COMMITMENT, Commitment, accepted).items()
-    }
-    revealed = {
-        node: Share.model_validate(content)
-        for node, content in _contents(shares, SHARE, Share, accepted).items()
-    }
+    promised = _contents(commitments, COMMITMENT, Commitment, accepted)
+    revealed = _contents(shares, SHARE, Share, accepted)
     for said in shares:
         _check_share(said, revealed[said.node], promised[said.node], epoch, roster_hash)
     _check_together(revealed)
@@ -188,22 +183,22 @@ def key_set(
 
 
 def _contents(
-    sayings: Sequence[Said], kind: str, model: type[BaseModel], accepted: Mapping[str, str]
-) -> dict[str, object]:
-    contents: dict[str, object] = {}
+    sayings: Sequence[Said], kind: str, model: type[_Model], accepted: Mapping[str, str]
+) -> dict[str, _Model]:
+    contents: dict[str, _Model] = {}
     for said in sayings:
         if said.node not in accepted:
             raise _wrong(said.node, f"says a {kind} and is no node of the roster")
         if said.node in contents:
-            raise _wrong(said.node, f"is passed on with two sayings {kind!r}")
-        content = said.content(accepted[said.node], kind)
+            raise _wrong(said.node, f"is passed on with two sayings of kind {kind}")
         try:
-            model.model_validate(content)
-        except ValidationError as error:
-            raise _wrong(said.node, f"says a {kind} that is not one of this protocol") from error
-        contents[said.node] = content
+            contents[said.node] = model.model_validate(said.content(accepted[said.node], kind))
+        except (PeerError, ValidationError) as error:
+            raise _wrong(
+                said.node, f"says a {kind} that is not signed or not one of this protocol"
+            ) from error
     for node in sorted(set(accepted) - set(contents)):
-        raise _wrong(node, f"has no {kind} in what is passed on")
+        raise _wrong(node, f"has no {kind} among what is passed on")
     return contents
 
 
@@ -249,7 +244,7 @@ def _check_together(revealed: Mapping[str, Share]) -> None:
     for kind in sorted(kinds):
         keys = [bytes.fromhex(share.keys[kind]) for share in revealed.values()]
         if reduce(ristretto.add, keys) == ristretto.IDENTITY:
-            raise _wrong(max(revealed), f"and the other nodes give keys for {kind} that cancel each other")
+            raise _wrong(" and ".join(sorted(revealed)), f"give keys for {kind} that cancel each other")
 
 
 def _wrong(node: str, what: str) -> PeerError:

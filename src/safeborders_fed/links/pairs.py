@@ -85,7 +85,7 @@ class PairKeys:
         try:
             partner_public = X25519PublicKey.from_public_bytes(public_bytes(keys.pair_key(partner)))
             shared = secret.pair_secret.exchange(partner_public)
-        except ValueError as error:
+        except (PeerError, ValueError) as error:
             raise _wrong_key(partner, "has a key for pairs that would hide nothing") from error
         return cls(own, partner, *(_derived(shared, keys, own, partner, use) for use in _USES))
 

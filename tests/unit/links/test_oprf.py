@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.links import oprf, ristretto
 
 # RFC 9497, appendix A.1.2: VOPRF, ristretto255-SHA512.
@@ -120,3 +121,216 @@ def test_shares_add_up_to_the_output_of_the_summed_key_whatever_the_blind(
         alone = oprf.finalize(each, again.scalar, oprf.evaluate(whole, [again.point])[0])
         assert again.point != first.point
         assert oprf.finalize(each, first.scalar, point) == alone
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Four points, a node's shares of them and its proof."""
+
+    secret: bytes
+    public: bytes
+    points: list[bytes]
+    shares: list[bytes]
+    proof: bytes
+
+    def holds(self, **changes: object) -> bool:
+        changed = replace(self, **changes)
+        return oprf.verify(changed.public, changed.points, changed.shares, changed.proof)
+
+
+@pytest.fixture
+def answered() -> Answered:
+    secret = ristretto.random_scalar()
+    public = ristretto.base(secret)
+    points = [oprf.blind(f"{number}".encode()).point for number in range(4)]
+    shares = oprf.evaluate(secret, points)
+    return Answered(secret, public, points, shares, oprf.prove(secret, public, points, shares))
+
+
+def swapped(rows: list[bytes]) -> list[bytes]:
+    return [rows[1], rows[0], *rows[2:]]
+
+
+def scalar(number: int) -> bytes:
+    return number.to_bytes(32, "little")
+
+
+def shifted(point: bytes, by: bytes = ristretto.ONE) -> bytes:
+    return ristretto.add(point, ristretto.base(by))
+
+
+def test_an_honest_answer_holds(answered: Answered) -> None:
+    assert answered.holds()
+
+
+def test_shares_of_another_key_are_refused(answered: Answered) -> None:
+    other = ristretto.random_scalar()
+    shares = oprf.evaluate(other, answered.points)
+    public = ristretto.base(other)
+
+    assert not answered.holds(shares=shares)
+    assert not answered.holds(shares=shares, proof=oprf.prove(other, public, answered.points, shares))
+    claimed = oprf.prove(other, answered.public, answered.points, shares)
+    assert not answered.holds(shares=shares, proof=claimed)
+    assert not answered.holds(public=public)
+
+
+def test_swapped_shares_are_refused(answered: Answered) -> None:
+    shares = swapped(answered.shares)
+    proof = oprf.prove(answered.secret, answered.public, answered.points, shares)
+
+    assert not answered.holds(shares=shares)
+    assert not answered.holds(shares=shares, proof=proof)
+
+
+def test_one_altered_share_among_many_is_refused(answered: Answered) -> None:
+    for number in range(len(answered.shares)):
+        shares = [shifted(s) if number == at else s for at, s in enumerate(answered.shares)]
+        proof = oprf.prove(answered.secret, answered.public, answered.points, shares)
+        assert not answered.holds(shares=shares)
+        assert not answered.holds(shares=shares, proof=proof)
+
+
+def test_errors_that_cancel_are_refused_as_well(answered: Answered) -> None:
+    shares = list(answered.shares)
+    shares[0], shares[1] = shifted(shares[0]), ristretto.subtract(shares[1], ristretto.base(ristretto.ONE))
+    proof = oprf.prove(answered.secret, answered.public, answered.points, shares)
+
+    assert not answered.holds(shares=shares, proof=proof)
+
+
+def test_a_verifier_without_weights_would_take_swapped_and_cancelling_shares(
+    answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oprf, "_weights", lambda _, points, __: [ristretto.ONE] * len(points))
+    shares = swapped(answered.shares)
+    proof = oprf.prove(answered.secret, answered.public, answered.points, shares)
+
+    assert answered.holds(shares=shares, proof=proof)
+
+
+def test_weights_fixed_before_the_answer_would_be_an_open_door(
+    answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = oprf._weights(answered.public, answered.points, answered.points)
+    monkeypatch.setattr(oprf, "_weights", lambda *_: fixed)
+    offset = ristretto.scalar_multiply(ristretto.invert(fixed[1]), fixed[0])
+    shares = list(answered.shares)
+    shares[0] = shifted(shares[0])
+    shares[1] = ristretto.subtract(shares[1], ristretto.base(offset))
+    proof = oprf.prove(answered.secret, answered.public, answered.points, shares)
+    accepted = answered.holds(shares=shares, proof=proof)
+    monkeypatch.undo()
+
+    assert accepted
+    assert not answered.holds(shares=shares, proof=proof)
+
+
+def test_a_proof_holds_for_its_own_points_only(answered: Answered) -> None:
+    others = [oprf.blind(b"other").point, *answered.points[1:]]
+
+    assert not answered.holds(points=others)
+    assert not answered.holds(points=others, shares=oprf.evaluate(answered.secret, others))
+    assert not answered.holds(points=swapped(answered.points), shares=swapped(answered.shares))
+    assert not answered.holds(points=answered.points[:3], shares=answered.shares[:3])
+    assert not answered.holds(
+        points=[*answered.points, answered.points[0]], shares=[*answered.shares, answered.shares[0]]
+    )
+    assert not answered.holds(shares=answered.shares[:3])
+    assert not answered.holds(points=[], shares=[])
+
+
+def test_a_proof_has_one_form(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+    challenge, response = answered.proof[:32], answered.proof[32:]
+    larger = scalar(int.from_bytes(response, "little") + ristretto.ORDER)
+    marked = response[:31] + bytes([response[31] | 0x80])
+    for forged in (
+        challenge + larger,
+        challenge + marked,
+        scalar(int.from_bytes(challenge, "little") + ristretto.ORDER) + response,
+        answered.proof + b"\0",
+        answered.proof[:-1],
+        b"",
+        bytes(64),
+        challenge + bytes(32),
+        bytes(32) + response,
+        response + challenge,
+    ):
+        assert not answered.holds(proof=forged)
+
+    monkeypatch.setattr(ristretto, "is_scalar", lambda _: True)
+    assert answered.holds(proof=challenge + larger), "without the check the proof would have two forms"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [ristretto.IDENTITY, bytes([1]) + bytes(31), b"\xff" * 32, bytes(31), b""],
+    ids=["identity", "negative", "not reduced", "short", "empty"],
+)
+def test_what_is_no_point_is_refused_wherever_it_stands(answered: Answered, bad: bytes) -> None:
+    assert not answered.holds(points=[bad, *answered.points[1:]])
+    assert not answered.holds(shares=[bad, *answered.shares[1:]])
+    assert not answered.holds(points=[bad, *answered.points[1:]], shares=[bad, *answered.shares[1:]])
+    assert not answered.holds(public=bad)
+    with pytest.raises(PeerError, match="not-a-point"):
+        oprf.evaluate(answered.secret, [*answered.points, bad])
+    with pytest.raises(PeerError, match="not-a-point"):
+        oprf.finalize(b"x", ristretto.random_scalar(), bad)
+
+
+def test_shares_that_add_up_to_nothing_make_no_token() -> None:
+    one = oprf.blind(b"x")
+    opposite = ristretto.subtract(ristretto.IDENTITY, one.point)
+    combined = oprf.combine([[one.point], [opposite]])
+
+    with pytest.raises(PeerError, match="not-a-point"):
+        oprf.finalize(b"x", one.scalar, combined[0])
+
+
+def test_batches_that_do_not_fit_together_are_refused(answered: Answered) -> None:
+    many = [answered.points[0]] * (oprf.MOST_POINTS + 1)
+
+    assert not answered.holds(points=many, shares=many)
+    for points, shares in (([], []), (answered.points, answered.shares[:3]), (many, many)):
+        with pytest.raises(DefectError, match="wrong-batch"):
+            oprf.prove(answered.secret, answered.public, points, shares)
+    for several in ([], [answered.shares, answered.shares[:3]]):
+        with pytest.raises(DefectError, match="wrong-batch"):
+            oprf.combine(several)
+
+
+def test_no_two_identifiers_have_one_input() -> None:
+    parts = [
+        ("2026", "phone", "+32"),
+        ("202", "6phone", "+32"),
+        ("2026", "phon", "e+32"),
+        ("2026", "email", "+32"),
+    ]
+
+    assert len({oprf.token_input(*each) for each in parts}) == len(parts)
+
+
+def test_an_input_that_is_too_long_is_refused() -> None:
+    for attempt in (
+        lambda: oprf.blind(bytes(2**16)),
+        lambda: oprf.finalize(bytes(2**16), ristretto.ONE, ristretto.base(ristretto.ONE)),
+    ):
+        with pytest.raises(DefectError, match="input-too-long"):
+            attempt()
+
+
+def test_no_secret_stands_in_the_text_of_what_is_blinded() -> None:
+    blinded = oprf.blind(b"x")
+
+    assert repr(blinded.scalar) not in repr(blinded)
+
+
+def test_without_one_share_the_token_is_another() -> None:
+    secrets = [ristretto.random_scalar() for _ in range(3)]
+    blinded = oprf.blind(b"x")
+    shares = [oprf.evaluate(secret, [blinded.point]) for secret in secrets]
+    whole = oprf.finalize(b"x", blinded.scalar, oprf.combine(shares)[0])
+
+    for number in range(3):
+        rest = [share for at, share in enumerate(shares) if at != number]
+        assert oprf.finalize(b"x", blinded.scalar, oprf.combine(rest)[0]) != whole
