@@ -139,7 +139,9 @@ class Pair:
         )
 
 
-def signed(person: Person, hit: str, act: Act, word: str, clock: Clock, **paper: Any) -> HitPaper:
+def signed(
+    person: Person, hit: str, act: Act, word: str, clock: Clock, days: int = 90, **paper: Any
+) -> HitPaper:
     """A paper about a hit."""
     approval = approve(
         person.key,
@@ -147,7 +149,7 @@ def signed(person: Person, hit: str, act: Act, word: str, clock: Clock, **paper:
         subject="link-hit",
         subject_hash=subject_hash(hit, act, word),
         signed_at=clock(),
-        expires=clock() + timedelta(days=90),
+        expires=clock() + timedelta(days=days),
     )
     return HitPaper(hit=hit, act=act, word=word, approval=approval, **paper)
 
