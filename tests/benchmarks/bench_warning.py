@@ -31,7 +31,7 @@ CASES = (
 )
 """Past quarters, fewest and most series, and the world."""
 METHODS = ("ours", "z-test")
-REPORTS = 400
+REPORTS = 200
 REACH = 40
 """Victims beyond which noise is not looked at."""
 FEWER = 4

@@ -66,3 +66,14 @@ def tables_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tables") / "tables.html"
     path.write_text(build([released(loaded(catalogue(3, quarters)))]), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def largest_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All tables of the catalogue for eight states over 40 quarters."""
+    from safeborders_fed.reporting.building import build  # noqa: PLC0415 - after the check for a browser
+    from table_samples import largest, released  # noqa: PLC0415 - only where there is a browser
+
+    path = tmp_path_factory.mktemp("largest") / "largest.html"
+    path.write_text(build([released(largest())], synthetic=True), encoding="utf-8")
+    return path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,25 @@ def test_no_rule_of_wcag_aa_is_broken(browser: Any, page_of: str, request: pytes
     context.close()
     assert [(rule["id"], [node["html"] for node in rule["nodes"]][:2]) for rule in found["violations"]] == []
     assert len(found["passes"]) > 15
+
+
+def test_a_title_in_two_scripts_is_shown_with_its_own_glyphs(open_report: Any) -> None:
+    page = open_report(1280)
+    title = page.locator("h1").inner_text()
+    assert "Жертви на трафик" in title
+    assert "Θύματα εμπορίας" in title
+    nothing = page.evaluate(GLYPH, "\U0010fffe")
+    assert nothing not in [page.evaluate(GLYPH, letter) for letter in set(title) - {" "}]
+
+
+def test_the_page_prints_to_tagged_pdf_in_its_language(open_report: Any) -> None:
+    page = open_report(1280)
+    session = page.context.new_cdp_session(page)
+    asked = {"generateTaggedPDF": True, "preferCSSPageSize": True}
+    printed = base64.b64decode(session.send("Page.printToPDF", asked)["data"])
+    assert b"/StructTreeRoot" in printed
+    assert b"/MarkInfo" in printed
+    assert b"/Lang (en)" in printed
 
 
 def test_print_opens_every_table_on_several_pages(open_report: Any) -> None:

@@ -8,6 +8,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 LARGEST = 400_000
+OPENS = 500
+"""Milliseconds."""
 A4 = 688
 """Pixels between the margins of a printed page."""
 CUT = """[...document.querySelectorAll('svg')].filter(svg => {
@@ -68,6 +70,17 @@ def test_charts_have_names_of_their_own(browser: Any, tables_path: Path) -> None
     assert len(set(names)) == len(names)
     assert all(names)
     page.close()
+
+
+def test_a_page_of_forty_quarters_opens_at_once(browser: Any, largest_path: Path) -> None:
+    """All sections, for eight states: at most 400 kB, open within half a second."""
+    assert largest_path.stat().st_size <= LARGEST
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(largest_path.as_uri())
+    took = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert page.evaluate(CUT) == []
+    page.close()
+    assert took <= OPENS
 
 
 def test_the_page_prints_with_all_tables_open_and_stays_small(browser: Any, tables_path: Path) -> None:

@@ -72,11 +72,10 @@ def warnings(
             "give the manifest of each document, in the same order, or none",
         )
     if home is not None:
-        read = [_at_home(home, name) for name in study or ()]
+        releases = [_release(*_at_home(home, name)) for name in study or ()]
     else:
         beside = manifests or [path.parent / _MANIFEST for path in paths]
-        read = [_of_files(*pair) for pair in zip(paths, beside, strict=True)]
-    releases = [_release(published, of) for published, of in read]
+        releases = [_release(*_of_files(*pair)) for pair in zip(paths, beside, strict=True)]
     studies = [release.study for release in releases]
     found = warnings_over(releases, alpha=false_alarms, period=period, only=table or ())
     output.result(_content(studies, found), _text(studies, found), as_json=as_json)

@@ -76,8 +76,8 @@ def build(
     _require_types(typologies)
     book = Book(releases[-1].loaded.tables)
     types = _types(typologies, extra)
-    every = releases if typologies is None else (*releases, typologies)
-    counted, closing = _sections(book, releases, types), _closing(book, every, scores=extra is not None)
+    counted = _sections(book, releases, types)
+    closing = _closing(book, releases, typologies, scores=extra is not None)
     added = () if extra is None else shown_demo.links(extra)
     return page(
         "page.html.j2",
@@ -135,12 +135,14 @@ def _sections(book: Book, releases: Sequence[Released], types: Section) -> tuple
     )
 
 
-def _closing(book: Book, releases: Sequence[Released], *, scores: bool) -> tuple[Section, ...]:
+def _closing(
+    book: Book, releases: Sequence[Released], typologies: Released | None, *, scores: bool
+) -> tuple[Section, ...]:
     """How to read the page, after whatever a demonstration adds."""
     return (
         shown_method.method(book.tables),
         shown_method.symbols(scores=scores),
-        shown_method.downloads(releases),
+        shown_method.downloads(releases, typologies),
     )
 
 

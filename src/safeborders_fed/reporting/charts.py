@@ -29,13 +29,14 @@ from safeborders_fed.reporting.drawing import (
 )
 from safeborders_fed.reporting.figures import auc_text
 from safeborders_fed.reporting.findings import own_wins
+from safeborders_fed.reporting.language import N_, _
 from safeborders_fed.reporting.model import Detection
 
-FEDERATED: Final = "Federated, with privacy"
-POOLED: Final = "Pooled, without privacy"
-ALONE: Final = "One node alone"
-BEST: Final = "Best possible"
-OWN: Final = "The node's own model"
+FEDERATED: Final = N_("Federated, with privacy")
+POOLED: Final = N_("Pooled, without privacy")
+ALONE: Final = N_("One node alone")
+BEST: Final = N_("Best possible")
+OWN: Final = N_("The node's own model")
 
 _KINDS: Final = {
     FEDERATED: (BLUE, "circle", 60),
@@ -51,35 +52,38 @@ def models_chart(detection: Detection, *, name: str) -> Chart:
     """Quality of the federated model beside the pooled one and beside each node's own, best node first."""
     alone = sorted(detection.alone.items(), key=lambda item: -1 if item[1] is None else item[1], reverse=True)
     rows: list[dict[str, Any]] = [
-        {"row": POOLED, "kind": POOLED, "auc": detection.pooled_without_privacy},
-        {"row": FEDERATED, "kind": FEDERATED, "auc": detection.federated},
-        *({"row": f"{node} alone", "kind": ALONE, "auc": auc} for node, auc in alone),
+        {"row": _(POOLED), "kind": POOLED, "auc": detection.pooled_without_privacy},
+        {"row": _(FEDERATED), "kind": FEDERATED, "auc": detection.federated},
+        *({"row": _("{node} alone").format(node=node), "kind": ALONE, "auc": auc} for node, auc in alone),
     ]
     if detection.bayes_optimum is not None:
-        rows.insert(0, {"row": BEST, "kind": BEST, "auc": detection.bayes_optimum})
+        rows.insert(0, {"row": _(BEST), "kind": BEST, "auc": detection.bayes_optimum})
     for row in rows:
-        row |= {"left": False, "label": "no model" if row["auc"] is None else auc_text(row["auc"])}
-    description = (
-        f"Federated {auc_text(detection.federated)}, pooled without privacy "
-        f"{auc_text(detection.pooled_without_privacy)}. {_describe_alone(detection)}"
+        row |= {"left": False, "label": _("no model") if row["auc"] is None else auc_text(row["auc"])}
+    description = _("Federated {federated}, pooled without privacy {pooled}. {alone}").format(
+        federated=auc_text(detection.federated),
+        pooled=auc_text(detection.pooled_without_privacy),
+        alone=_describe_alone(detection),
     )
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    return draw(_dots(rows, kinds), name, "How well each model ranks held-out records", description)
+    return draw(_dots(rows, kinds), name, _("How well each model ranks held-out records"), description)
 
 
 def _describe_alone(detection: Detection) -> str:
     known = [auc for auc in detection.alone.values() if auc is not None]
     if not known:
-        return "No node has a model of its own."
-    return f"Nodes alone: from {auc_text(min(known))} to {auc_text(max(known))}."
+        return _("No node has a model of its own.")
+    said = _("Nodes alone: from {least} to {most}.")
+    return said.format(least=auc_text(min(known)), most=auc_text(max(known)))
 
 
 def own_records_chart(detection: Detection, *, name: str) -> Chart:
     """Federated and own model of each node, both on that node's own held-out records."""
     rows = [row for node, pair in detection.own_records.items() for row in _own_rows(node, pair)]
     better, compared = own_wins(detection)
-    description = f"The federated model is ahead at {better} of the {compared} nodes that can be compared."
-    title = "Federated and own model on each node's own records"
+    said = _("The federated model is ahead at {better} of the {compared} nodes that can be compared.")
+    description = said.format(better=better, compared=compared)
+    title = _("Federated and own model on each node's own records")
     return draw(_dots(rows, [FEDERATED, OWN]), name, title, description)
 
 
@@ -87,7 +91,7 @@ def _own_rows(node: str, pair: tuple[float | None, float | None]) -> Iterator[di
     """Both models of a node, the smaller area labelled to its left: labels never cover each other."""
     ours, own = pair
     if ours is None and own is None:
-        yield {"row": node, "kind": OWN, "auc": None, "left": False, "label": "cannot be computed"}
+        yield {"row": node, "kind": OWN, "auc": None, "left": False, "label": _("cannot be computed")}
     if own is not None:
         left = ours is not None and own <= ours
         yield {"row": node, "kind": OWN, "auc": own, "left": left, "label": auc_text(own)}
@@ -99,10 +103,11 @@ def _own_rows(node: str, pair: tuple[float | None, float | None]) -> Iterator[di
 def _dots(rows: Sequence[dict[str, Any]], kinds: Sequence[str]) -> alt.LayerChart:
     """One line of labelled points for each ``row``; what has no area is a grey text."""
     order = list(dict.fromkeys(row["row"] for row in rows))
+    rows = [{**row, "kind": _(row["kind"])} for row in rows]
     axis = alt.Axis(tickCount=6, format=".2f", labelFlush=False)
     domain = _auc_domain([row["auc"] for row in rows])
     x = alt.X(
-        "auc:Q", title="Area under the ROC curve", scale=alt.Scale(domain=domain, nice=False), axis=axis
+        "auc:Q", title=_("Area under the ROC curve"), scale=alt.Scale(domain=domain, nice=False), axis=axis
     )
     y_axis = alt.Axis(labelLimit=230, grid=True, gridDash=[1, 3], ticks=False, labelPadding=6)
     y = alt.Y("row:N", title=None, sort=order, axis=y_axis)
@@ -130,7 +135,7 @@ def _marks(kinds: list[str]) -> dict[str, Any]:
     legend = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1)
 
     def scale(position: int) -> alt.Scale:
-        return alt.Scale(domain=kinds, range=[_KINDS[kind][position] for kind in kinds])
+        return alt.Scale(domain=[_(kind) for kind in kinds], range=[_KINDS[kind][position] for kind in kinds])
 
     return {
         "color": alt.Color("kind:N", legend=legend, scale=scale(0)),

@@ -14,6 +14,7 @@ import altair as alt
 from safeborders_fed.reporting.accuracy import Accuracy, GroupAccuracy
 from safeborders_fed.reporting.drawing import BLUE, GREY, INK, ORANGE, Chart, draw, inline
 from safeborders_fed.reporting.figures import TOO_LITTLE, area_text
+from safeborders_fed.reporting.language import _
 
 
 def groups_chart(accuracy: Accuracy, *, name: str) -> Chart:
@@ -29,7 +30,7 @@ def groups_chart(accuracy: Accuracy, *, name: str) -> Chart:
     ]
     scale = alt.Scale(domain=domain, nice=False)
     axis = alt.Axis(tickCount=6, format=".2f", labelFlush=False)
-    x = alt.X("low:Q", title="Area under the ROC curve", scale=scale, axis=axis)
+    x = alt.X("low:Q", title=_("Area under the ROC curve"), scale=scale, axis=axis)
     y_axis = alt.Axis(labelLimit=260, grid=True, gridDash=[1, 3], ticks=False, labelPadding=6)
     base = alt.Chart(inline(rows)).encode(y=alt.Y("row:N", title=None, sort=order, axis=y_axis))
     known = base.transform_filter("datum.auc != null")
@@ -46,13 +47,13 @@ def groups_chart(accuracy: Accuracy, *, name: str) -> Chart:
         line = alt.Chart(inline([{"auc": accuracy.overall.auc}])).mark_rule(color=GREY, strokeDash=[5, 4])
         layers.insert(0, line.encode(x=alt.X("auc:Q", scale=scale)))
     chart = alt.layer(*layers).properties(width=330, height=26 * len(order))
-    return draw(chart, name, "How well the model ranks each group", _describe_groups(accuracy))
+    return draw(chart, name, _("How well the model ranks each group"), _describe_groups(accuracy))
 
 
 def _group_row(label: str, group: GroupAccuracy) -> dict[str, Any]:
     interval = group.interval
     if interval is None:
-        return {"row": label, "auc": None, "low": None, "high": None, "label": TOO_LITTLE}
+        return {"row": label, "auc": None, "low": None, "high": None, "label": _(TOO_LITTLE)}
     return {
         "row": label,
         "auc": group.auc,
@@ -65,15 +66,16 @@ def _group_row(label: str, group: GroupAccuracy) -> dict[str, Any]:
 def _describe_groups(accuracy: Accuracy) -> str:
     groups = [group for table in accuracy.groups.values() for group in table]
     shown = [group for group in groups if group.auc is not None]
-    text = f"All held-out persons: {area_text(accuracy.overall)}."
+    text = _("All held-out persons: {area}.").format(area=area_text(accuracy.overall))
     if accuracy.overall.auc is None:
-        text = "Too little data beyond the noise for an area over all held-out persons."
+        text = _("Too little data beyond the noise for an area over all held-out persons.")
     if not groups:
         return text
     few = len(groups) - len(shown)
-    return f"{text} {len(shown)} of {len(groups)} groups can be measured" + (
-        f"; {few} have too little data beyond the noise." if few else "."
-    )
+    said = _("{shown} of {all} groups can be measured.")
+    if few:
+        said = _("{shown} of {all} groups can be measured; {few} have too little data beyond the noise.")
+    return f"{text} {said.format(shown=len(shown), all=len(groups), few=few)}"
 
 
 def calibration_chart(accuracy: Accuracy, *, name: str) -> Chart:
@@ -90,23 +92,24 @@ def calibration_chart(accuracy: Accuracy, *, name: str) -> Chart:
     ]
     scale = alt.Scale(domain=[0, 100], nice=False)
     axis = alt.Axis(values=[0, 20, 40, 60, 80, 100])
-    x = alt.X("predicted:Q", title="Per cent predicted", scale=scale, axis=axis)
-    y = alt.Y("observed:Q", title="Per cent observed", scale=scale, axis=axis)
+    x = alt.X("predicted:Q", title=_("Per cent predicted"), scale=scale, axis=axis)
+    y = alt.Y("observed:Q", title=_("Per cent observed"), scale=scale, axis=axis)
     base = alt.Chart(inline(rows)).encode(x=x)
     ends = inline([{"predicted": 0, "observed": 0}, {"predicted": 100, "observed": 100}])
     layers = alt.layer(
         alt.Chart(ends).mark_line(color=GREY, strokeDash=[5, 4]).encode(x=x, y=y),
         base.mark_rule(color=BLUE, strokeWidth=2).encode(
-            y=alt.Y("low:Q", title="Per cent observed", scale=scale), y2="high:Q"
+            y=alt.Y("low:Q", title=_("Per cent observed"), scale=scale), y2="high:Q"
         ),
         base.mark_point(filled=True, opacity=1, size=80, color=ORANGE, shape="diamond").encode(y=y),
     )
     inside = sum(row["low"] <= row["predicted"] <= row["high"] for row in rows)
-    description = (
-        f"Points on the dashed line would be perfect. At {inside} of {len(rows)} points the interval"
-        " reaches the line."
-        if rows
-        else "No bin of scores holds enough victims to be told from the noise."
-    )
-    title = "What share of persons has the label, by what the scores say"
+    description = _("No bin of scores holds enough victims to be told from the noise.")
+    if rows:
+        said = _(
+            "Points on the dashed line would be perfect. At {inside} of {all} points the interval reaches "
+            "the line."
+        )
+        description = said.format(inside=inside, all=len(rows))
+    title = _("What share of persons has the label, by what the scores say")
     return draw(layers.properties(width=280, height=280), name, title, description)

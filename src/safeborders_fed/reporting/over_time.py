@@ -61,20 +61,25 @@ def tables_over(releases: Sequence[TableRelease], only: Sequence[str] = ()) -> t
         return tuple(chosen(releases[0].tables, only))
     for before, after in pairwise(releases):
         _require_comparable(before, after)
-    if len({release.manifest_hash for release in releases}) < len(releases):
-        raise RefusedError("same-study", "one study is given twice", "give each study once")
-    followed = [
-        {table.name: table for table in chosen(release.tables, only) if time_axis(table) is not None}
-        for release in releases
-    ]
-    names = list(followed[0])
+    _require_different(releases)
+    followed = [_followed(release, only) for release in releases]
     for release, tables in zip(releases, followed, strict=True):
-        strange = sorted(set(names) ^ set(tables))
+        strange = sorted(set(followed[0]) ^ set(tables))
         if strange:
             raise _differ(
                 f"table {strange[0]!r} is not in the releases of both {releases[0].study} and {release.study}"
             )
-    return tuple(_joined([tables[name] for tables in followed], releases) for name in names)
+    return tuple(_joined([tables[name] for tables in followed], releases) for name in followed[0])
+
+
+def _followed(release: TableRelease, only: Sequence[str]) -> dict[str, NoisyTable]:
+    """The tables that follow something over time, by name."""
+    return {table.name: table for table in chosen(release.tables, only) if time_axis(table) is not None}
+
+
+def _require_different(releases: Sequence[TableRelease]) -> None:
+    if len({release.manifest_hash for release in releases}) < len(releases):
+        raise RefusedError("same-study", "one study is given twice", "give each study once")
 
 
 def _require_comparable(before: TableRelease, after: TableRelease) -> None:

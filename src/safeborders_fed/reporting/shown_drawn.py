@@ -106,7 +106,7 @@ def bars(book: Book, axis: str, what: str) -> Part:
     block = bars_block(f"{axis}-bars-table", caption, view, axis, order)
     rest = tuple(label for label, _count in counts[BARS:])
     said = _("All periods together. {description}").format(description=chart.description)
-    return Part("", _named(axis, rest), (Drawing(said, chart),), block=block)
+    return Part("", (), (Drawing(said, chart),), block=block, after=_named(axis, rest))
 
 
 def grid(book: Book, row: str, column: str, what: str, heading: str = "") -> Part:
@@ -135,7 +135,8 @@ def grid(book: Book, row: str, column: str, what: str, heading: str = "") -> Par
     )
     text = _("Each count ± {margin:,}. {description}")
     drawn = Drawing(text.format(margin=view.table.margin, description=chart.description), chart)
-    return Part(heading, said, (drawn,), block=grid_block(f"{name}-table", caption, view, row, column))
+    block = grid_block(f"{name}-table", caption, view, row, column)
+    return Part(heading, (), (drawn,), block=block, after=said)
 
 
 def matrix(made: Grid) -> Chart:

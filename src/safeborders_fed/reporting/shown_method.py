@@ -10,7 +10,7 @@ from safeborders_fed.reporting.language import N_, _
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import view_of
 from safeborders_fed.reporting.shown_parts import Block, Part, Section
-from safeborders_fed.study.table_file import Tables
+from safeborders_fed.study.table_file import SUFFIX, Tables
 
 _POINTS: Final = (
     (
@@ -136,16 +136,16 @@ def symbols(*, scores: bool) -> Section:
     return Section("symbols", _("Symbols"), facts=facts)
 
 
-def downloads(releases: Sequence[Released]) -> Section:
-    """Files, their hashes, and how to cite."""
-    last = releases[-1]
-    rows = [(last.loaded.tables.id + ".tables.json", _("the released tables"), last.loaded.sha256)]
-    kinds = {".sdmx.csv": "SDMX-CSV 2.0", ".parquet": "Parquet", ".csv": _("CSV with labels")}
-    for name, sha256 in sorted(last.loaded.file.exports.items()):
-        if name.endswith(".noisy.json"):
-            continue
-        kind = next(kind for ending, kind in kinds.items() if name.endswith(ending))
-        rows.append((name, kind, sha256))
+def downloads(releases: Sequence[Released], typologies: Released | None = None) -> Section:
+    """Files, their hashes, and how to cite.
+
+    Args:
+        releases: Of trend tables, earliest first.
+        typologies: The release of typologies that the page shows beside them.
+    """
+    rows = _files(releases[-1], _("the released tables"))
+    if typologies is not None:
+        rows += _files(typologies, _("the released typologies"))
     said = _(
         "The publisher hands out the tables and the statement of their release; safeborders report verify "
         "checks both, and safeborders report export makes the other files."
@@ -153,10 +153,22 @@ def downloads(releases: Sequence[Released]) -> Section:
     heads = (_("File"), _("What"), "SHA-256")
     block = Block("files-table", _("Files of this release"), "", heads, tuple(rows), text=True)
     part = Part("", (said,), block=block, folded=False)
-    return Section("files", _("Downloads, hashes and how to cite"), (part,), _cited(releases))
+    facts = _cited(releases, typologies)
+    return Section("files", _("Downloads, hashes and how to cite"), (part,), facts)
 
 
-def _cited(releases: Sequence[Released]) -> tuple[tuple[str, str], ...]:
+def _files(released: Released, what: str) -> list[tuple[str, str, str]]:
+    """The document and the exports that are handed out: name, kind and hash."""
+    kinds = {".sdmx.csv": "SDMX-CSV 2.0", ".parquet": "Parquet", ".csv": _("CSV with labels")}
+    rows = [(f"{released.loaded.tables.id}{SUFFIX}", what, released.loaded.sha256)]
+    for name, sha256 in sorted(released.loaded.file.exports.items()):
+        kind = next((kind for ending, kind in kinds.items() if name.endswith(ending)), None)
+        if kind is not None:  # the noisy measurements are handed to nobody with the tables
+            rows.append((name, kind, sha256))
+    return rows
+
+
+def _cited(releases: Sequence[Released], typologies: Released | None) -> tuple[tuple[str, str], ...]:
     last, said_of = releases[-1], releases[-1].statement.statement
     signers = ", ".join(entry.by for entry in last.statement.signatures)
     signed = _("{day}, signed as {signers}: {reason}")
@@ -169,4 +181,5 @@ def _cited(releases: Sequence[Released]) -> tuple[tuple[str, str], ...]:
         ),
         (_("Whose keys these are"), keys),
         *((_("Compared with"), each.citation) for each in releases[:-1]),
+        *(() if typologies is None else ((_("Typologies"), typologies.citation),)),
     )

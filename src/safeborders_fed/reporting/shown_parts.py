@@ -73,6 +73,7 @@ class Part:
         panels: Whether the charts stand beside each other.
         block: The table of their numbers.
         folded: Whether the table is behind a summary.
+        after: Text after the charts: what they leave out.
     """
 
     heading: str = ""
@@ -81,6 +82,7 @@ class Part:
     panels: bool = False
     block: Block | None = None
     folded: bool = True
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ AXES: Final = {
     "state": N_("State"),
     "group": N_("Citizenship group"),
     "citizenship": N_("Citizenship"),
-    "exploitation": N_("State of exploitation"),
+    "exploitation": N_("Country of exploitation"),
     "recruitment": N_("Recruitment"),
     "means": N_("Means of control"),
     "form": N_("Form of exploitation"),

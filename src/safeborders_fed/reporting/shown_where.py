@@ -48,7 +48,8 @@ def corridors(book: Book) -> Section:
         "A corridor goes from the country of a victim's citizenship to the country where they were "
         "exploited; it is no route of travel. Where both are one country, victims were exploited at home."
     )
-    part = Part("", (about, *made.paragraphs), made.charts, block=_corridors_block(view))
+    about_made = (about, *made.paragraphs)
+    part = Part("", about_made, made.charts, block=_corridors_block(view), after=made.after)
     return Section("corridors", title, (part,))
 
 
@@ -134,7 +135,7 @@ def coverage(book: Book, releases: Sequence[Released]) -> Section:
     )
     made = grid(book, "state", book.period, "")
     block = periods_block(book, view, "state", book.view(book.period))
-    parts.append(Part("", (said, *made.paragraphs), made.charts, block=block))
+    parts.append(Part("", (said, *made.paragraphs), made.charts, block=block, after=made.after))
     parts.append(Part(_("Breaks"), block=shown_states.breaks(book, view), folded=False))
     return Section("coverage", title, tuple(parts))
 

@@ -17,7 +17,6 @@ from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import Book, Shown
 from safeborders_fed.simulation import demo_models, demo_tables
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
-from safeborders_fed.study import durable
 
 TITLE: Final = "SafeBorders Federated: demonstration report"
 _QUESTIONS: Final = {
@@ -56,7 +55,7 @@ def write(result: Result) -> dict[str, Any]:
         synthetic=result.truth is not None,
         extra=beside(result, card_facts),
     )
-    durable.replace(out / "report.html", page.encode("utf-8"))
+    (out / "report.html").write_text(page, encoding="utf-8")
     result.seconds["report"] = (datetime.now(UTC) - began).total_seconds()
     found = summary(result, documents.tables)
     (out / "summary.json").write_text(_json(found), encoding="utf-8")

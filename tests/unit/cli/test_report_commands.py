@@ -252,7 +252,18 @@ def test_a_page_of_released_tables_is_built_once(
     assert made["bytes"] == len(page.encode())
     assert "<h1>Victims, 2020 to 2022</h1>" in page
     assert made["cite"] in page
+    assert "made up" not in page
     assert _refused(capsys, UsageError, *build)["code"] == "out-exists"
+
+
+def test_the_banner_says_that_records_are_made_up_when_told_so(
+    reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    _run(capsys, "report", "build", str(reader / FILE), "--out", str(out), "--synthetic")
+    page = out.read_text("utf-8")
+    assert "Synthetic data: every record behind this report is made up." in page
+    assert page.index("Synthetic data:") < page.index("<nav")
 
 
 def test_no_page_is_built_of_tables_that_are_altered_or_not_released(

@@ -38,7 +38,7 @@ class Pseudo(gettext.NullTranslations):
     """A language whose every word is the English one in brackets: charts break lines between words."""
 
     def gettext(self, message: str) -> str:
-        return re.sub(r"[{%][^ }]*[})]s?|%%|[^\W\d_][^\s{}-]*", _bracketed, message)
+        return re.sub(r"[{%][^ }]*[})][sd]?|%%|[^\W\d_][^\s{}-]*", _bracketed, message)
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return self.gettext(msgid1 if n == 1 else msgid2)

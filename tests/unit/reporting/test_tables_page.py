@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from safeborders_fed.reporting.noisy_tables import Axis, NoisyTable, TableReleas
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import Book, Shown, difference, period_before, year_before
 from safeborders_fed.study.table_file import Loaded
-from table_samples import AGES, FORMS, TODAY, axes, catalogue, counts, loaded, release, released
+from table_samples import AGES, FORMS, TODAY, axes, catalogue, counts, largest, loaded, release, released
 
 QUARTERS = ("2024-Q1", "2024-Q2", "2024-Q3", "2024-Q4", "2025-Q1")
 ORDER = [
@@ -315,3 +316,12 @@ def test_differences_need_both_counts() -> None:
     assert moved is not None
     assert moved.stands_out
     assert moved.text == "+50\u00a0±\u00a014"
+
+
+def test_a_page_of_forty_quarters_and_eight_states_is_built_soon_and_small() -> None:
+    """At most five seconds and 400 kB; here with room for a machine that does other work."""
+    one = released(largest())
+    began = time.process_time()
+    page = build([one], synthetic=True)
+    assert time.process_time() - began < 5
+    assert len(page.encode()) <= 400_000
