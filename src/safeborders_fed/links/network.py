@@ -132,6 +132,7 @@ class Network:
         cuts: Cut points that are no people, those that matter most first; then people.
         bridges: Edges without which it falls apart, in order.
         held_by: The identifier that holds it together; None if no single one does.
+        hits: Handles of the hits that reach into it.
     """
 
     number: int
@@ -139,6 +140,7 @@ class Network:
     cuts: tuple[Cut, ...]
     bridges: tuple[tuple[Key, Key], ...]
     held_by: Key | None
+    hits: frozenset[str]
 
     def of(self, sort: Sort) -> tuple[Key, ...]:
         """Its nodes of one sort, in order."""
@@ -165,16 +167,25 @@ def networks(
         leads: Hits that both states approved.
         victims: Pairs of victim and case.
     """
-    graph = _graph(set(marks), set(leads), set(victims))
+    marks, leads = set(marks), set(leads)
+    whole = _identifiers(marks)
+    graph = _graph(marks, leads, set(victims), whole)
+    reaching: dict[Key, set[str]] = defaultdict(set)
+    for lead in leads:
+        if lead.strength != WEAK and _form(lead) in whole:
+            reaching[whole[_form(lead)]].add(lead.handle)
     found = [part for part in nx.connected_components(graph) if _is_joined(graph, part)]
     found.sort(key=lambda part: (-len(part), min(part)))
-    return tuple(_network(number, graph, part) for number, part in enumerate(found, start=1))
+    return tuple(
+        _network(number, graph, part, frozenset().union(*(reaching.get(key, set()) for key in part)))
+        for number, part in enumerate(found, start=1)
+    )
 
 
-def _graph(marks: set[Mark], leads: set[Lead], victims: set[tuple[str, str]]) -> Graph:
+def _graph(marks: set[Mark], leads: set[Lead], victims: set[tuple[str, str]], whole: dict[Key, Key]) -> Graph:
     """The whole graph, nodes and edges in order."""
     edges: dict[tuple[Key, Key], str] = {}
-    for identifier, ends in _ends(marks, leads).items():
+    for identifier, ends in _ends(marks, leads, whole).items():
         if len(ends) > 1:  # what stands in one place joins nothing
             edges |= {(end, identifier): "" for end in ends}
     edges |= _weak_edges(marks)
@@ -186,9 +197,8 @@ def _graph(marks: set[Mark], leads: set[Lead], victims: set[tuple[str, str]]) ->
     return graph
 
 
-def _ends(marks: set[Mark], leads: set[Lead]) -> dict[Key, set[Key]]:
+def _ends(marks: set[Mark], leads: set[Lead], whole: dict[Key, Key]) -> dict[Key, set[Key]]:
     """Where each identifier stands by its firm forms, of which those of one value are one."""
-    whole = _identifiers(marks)
     found: dict[Key, set[Key]] = defaultdict(set)
     for mark in marks:
         if mark.strength != WEAK:
@@ -246,7 +256,7 @@ def _is_joined(graph: Graph, part: set[Key]) -> bool:
     )
 
 
-def _network(number: int, whole: Graph, part: set[Key]) -> Network:
+def _network(number: int, whole: Graph, part: set[Key], hits: frozenset[str]) -> Network:
     graph = nx.Graph()
     graph.add_nodes_from(sorted(part))
     edges = ((*_in_order(one, other), kinds) for one, other, kinds in whole.subgraph(part).edges(data="weak"))
@@ -255,7 +265,7 @@ def _network(number: int, whole: Graph, part: set[Key]) -> Network:
     cuts = _cuts(graph)
     held_by = next((cut.key for cut in cuts if cut.key.sort == "identifier" and cut.parts), None)
     bridges = sorted(_in_order(one, other) for one, other in nx.bridges(_without_leaves(graph)))
-    return Network(number, graph, cuts, tuple(bridges), held_by)
+    return Network(number, graph, cuts, tuple(bridges), held_by, hits)
 
 
 def _in_order(one: Key, other: Key) -> tuple[Key, Key]:
