@@ -32,7 +32,8 @@ class State:
 
     def piece(self, name: str, cases: int) -> None:
         self.marks += [
-            Mark("phone", f"{name}-in", "exact", f"{self.name}-{name}-{at}", 1) for at in range(cases)
+            Mark("phone", f"{name}-in", "exact", f"{self.name}-{name}-{at}", hash(name))
+            for at in range(cases)
         ]
 
     def hit(self, other: "State", mine: str, theirs: str) -> None:
