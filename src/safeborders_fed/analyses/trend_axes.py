@@ -8,14 +8,14 @@ A victim with several values of a multi-valued field stands at "Several" (ADR 25
 latest registration; a victim registered outside the public periods stands at "Other", and so does, in tables
 of quarters, one whose registration is known to the year only.
 
-Links. On the axes ``partner`` and ``link`` a victim stands where the node's own book of hits puts the
-identifiers of that victim's records: with a hit that both states approved and exchanged, at the partner state
-and at the type of identifier; with several of them, at "Several"; else at "NoLink". The book is held fixed:
-given the hits that were exchanged, where a victim stands depends on that victim's records alone, so one
-victim is one cell of each table here as everywhere, and the bound and the cost are those of any trend table.
-What this does not cover: whether a hit came to be. Without one state's victim the hit might not exist, and
-then victims of the other state, and others here with the same identifier, would stand elsewhere, however many
-they are. That a link exists is protected by the rules of links (who must approve, who learns it), and by no
+Links. On the axes ``partner`` and ``link`` a victim stands where the node's own book of hits puts the cases
+of that victim's records: with a hit that both states approved and exchanged, at the partner state and at the
+type of identifier; with several of them, at "Several"; else at "NoLink". The book, which names cases, is held
+fixed: given the hits that were exchanged, where a victim stands depends on that victim's records alone, so
+one victim is one cell of each table here as everywhere, and the bound and the cost are those of any trend
+table. What this does not cover: whether a hit came to be. Without one state's victim the hit might not exist,
+and then victims of the other state, and others in the same case, would stand elsewhere, however many they
+are. That a link exists is protected by the rules of links (who must approve, who learns it), and by no
 epsilon (``docs/links.md``).
 """
 

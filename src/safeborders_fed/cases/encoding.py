@@ -41,7 +41,7 @@ class Linked:
     """What a node's book of hits says of one victim: with whom, and by which types of identifier.
 
     Attributes:
-        partners: States with which a hit on an identifier of this victim's records was exchanged.
+        partners: States with which a hit on an identifier in this victim's cases was exchanged.
         kinds: Types of those identifiers.
     """
 

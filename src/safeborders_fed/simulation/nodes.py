@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.audit.log import AuditLog
-from safeborders_fed.cases.contract import FIELDS
+from safeborders_fed.cases.contract import FIELDS, LINKS
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.intake import ImportReport, import_file
 from safeborders_fed.cases.keys import NodeKeys
@@ -109,7 +109,7 @@ def policy(
     """The policy of a demonstration node: permits what the demonstration asks, and no epsilon beyond it."""
     return Policy(
         analyses=frozenset(analyses),
-        columns=frozenset(field.name for field in FIELDS if not field.identifying),
+        columns=frozenset({LINKS.name, *(field.name for field in FIELDS if not field.identifying)}),
         purposes=frozenset(ANALYSES[name].made_for for name in analyses),
         populations=frozenset({"all"}),
         epsilon_per_study=epsilon,
