@@ -65,6 +65,12 @@ class Operation(StrEnum):
     RELEASE = "release"
     WITHDRAW = "withdraw"
     ANCHOR = "anchor"
+    LINK_TAG = "link-tag"
+    LINK_HIT = "link-hit"
+    LINK_DECISION = "link-decision"
+    LINK_RECORD = "link-record"
+    LINK_RECEIVED = "link-received"
+    LINK_OUTCOME = "link-outcome"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -25,7 +25,8 @@ from safeborders_fed.errors import DefectError
 class Category(StrEnum):
     """The article's operations, and one for what processes no personal data.
 
-    ``COMBINATION`` has no operation: case records of different states are never brought together.
+    ``COMBINATION`` is of links only: keyed tags are compared. Case records of different states are never
+    brought together.
     """
 
     COLLECTION = "collection"
@@ -91,6 +92,26 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
+        Operation.LINK_TAG: Treatment(
+            Category.COMBINATION,
+            "Keyed tags of identifiers went out to be compared with another state's; no identifier did",
+            "coordinator of the federation, on behalf of",
+            "partner",
+        ),
+        Operation.LINK_HIT: Treatment(
+            Category.COMBINATION, "An identifier was found to occur in case files of another state, too"
+        ),
+        Operation.LINK_DECISION: _internal("People approved or declined to exchange records about a hit"),
+        Operation.LINK_RECORD: Treatment(
+            Category.DISCLOSURE,
+            "A sealed record with case pseudonyms and a contact point left about a hit",
+            "other state",
+            "partner",
+        ),
+        Operation.LINK_RECEIVED: Treatment(
+            Category.COLLECTION, "Another state's record, or its answer, about a hit came"
+        ),
+        Operation.LINK_OUTCOME: Treatment(Category.ALTERATION, "It was said what came of a hit"),
     }
 )
 

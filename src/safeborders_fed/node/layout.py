@@ -6,7 +6,7 @@ group of the directory is that of all its people, the group of ``studies`` that 
 
 Guarantees: what this table does not name is for the node's own user only. No entry is open to users outside
 these groups, who cannot enter the directory. Nobody but the node's own user writes anything in it, except
-that approvers add papers to a study's boxes. Links are never followed.
+that approvers add papers to the boxes of studies and hits. Links are never followed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from safeborders_fed.study.durable import (
 
 AUDIT: Final = "audit.jsonl"
 BUDGET: Final = "budget.json"
+HITS: Final = "hits"
 MODELS: Final = "models"
 RELEASES: Final = "releases"
 STUDIES: Final = "studies"
@@ -39,6 +40,7 @@ FOR_ALL_PEOPLE: Final = frozenset(
     {"node.toml", "approvers.json", "accepted-keys.json", "coordinator.json", BUDGET}
 )
 BOXES: Final = frozenset({"approvals", "refusals", "withdrawals"})
+PAPERS: Final = "papers"
 _OF_A_STUDY: Final = frozenset(
     {"published.json", "outcome.json", "refusal.json", "changes.json", "keys.json"}
 )
@@ -62,7 +64,7 @@ class Groups:
 
     Attributes:
         people: Everybody with a role here: may enter the directory and read settings and budget.
-        approvers: May read studies and leave papers.
+        approvers: May read studies and hits, and leave papers.
         auditors: May read the audit log.
         analysts: May read released models and tables.
     """
@@ -131,6 +133,8 @@ def entries(home: Path) -> Iterator[Entry]:
             yield Entry(path, SHARED_FILE, "auditors")
         elif path.name == STUDIES:
             yield from _studies(path)
+        elif path.name == HITS and path.is_dir():
+            yield from _hits(path)
         elif path.name in {MODELS, RELEASES}:
             yield from (Entry(file, SHARED_FILE, "analysts") for file in _inside(path) if file.is_file())
             yield Entry(path, _SHARED, "analysts")
@@ -155,6 +159,15 @@ def _studies(directory: Path) -> Iterator[Entry]:
             else:
                 yield _private(path)
         yield Entry(study, _SHARED, "approvers")
+    yield Entry(directory, _SHARED, "approvers")
+
+
+def _hits(directory: Path) -> Iterator[Entry]:
+    for path in _inside(directory):
+        if path.name == PAPERS and path.is_dir():
+            yield Entry(path, BOX, "approvers")
+        else:
+            yield Entry(path, SHARED_FILE, "approvers")
     yield Entry(directory, _SHARED, "approvers")
 
 

@@ -117,7 +117,7 @@ def _as_owner(home: Path, groups: tuple[int, ...]) -> Iterator[None]:
 
 def _open_to(home: Path, groups: Groups) -> None:
     try:
-        for name in (layout.STUDIES, layout.MODELS, layout.RELEASES):
+        for name in (layout.STUDIES, layout.MODELS, layout.RELEASES, f"{layout.HITS}/{layout.PAPERS}"):
             durable.make_directories(home / name)
         for study in (home / layout.STUDIES).glob("*/published.json"):
             for name in layout.BOXES:

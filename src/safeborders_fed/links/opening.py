@@ -1,0 +1,98 @@
+"""Hits that both states have verified become open: the node's people see them.
+
+Guarantees: a hit is opened once, with the pseudonyms of the node's own cases that hold the identifier now. If
+so many come with one partner in an exchange that it looks like fishing, each of them carries an alarm, and
+nothing is disclosed of it before a person has said that they have seen that (``links.hits``). A hit on a form
+of the stop-list is declined at once; the partner learns that it is declined, as of any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from safeborders_fed.audit.chain import Operation
+from safeborders_fed.links import hit_alarms, stop_list
+from safeborders_fed.node.hit_book import DECLINED, FOUND, OPEN, REFUTED, HitRow
+from safeborders_fed.node.hit_letters import HitLetters
+from safeborders_fed.study import canonical
+
+if TYPE_CHECKING:
+    from safeborders_fed.links.office import Office
+
+STOPPED: Final = "stop-list"
+_FEWEST_TAGS: Final = 100
+"""The rate of hits is counted as of so many new tags at least: a few hits on a few tags say nothing."""
+
+
+def stopped_digests(office: Office) -> frozenset[bytes]:
+    """Digests of forms that are tagged for nobody: those on the stop-list, and those of refuted hits.
+
+    The latter stand in the list, too, unless no case held them any more when the hit was refuted.
+    """
+    refuted = {row.digest for row in office.hits.shown({REFUTED})}
+    return stop_list.stopped_digests(office) | refuted
+
+
+def cases_of(office: Office, digests: Iterable[bytes]) -> dict[bytes, tuple[str, ...]]:
+    """Pseudonyms of the cases that hold each form now, sorted."""
+    wanted = frozenset(digests)
+    found: dict[bytes, set[str]] = {digest: set() for digest in wanted}
+    if wanted:
+        for each in office.identified():
+            if each.digest in wanted:
+                found[each.digest].add(each.case)
+    return {digest: tuple(sorted(cases)) for digest, cases in found.items()}
+
+
+def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow]) -> None:
+    """Opens hits that were verified; those that are open already stay as they are."""
+    fresh = [row for row in hits if office.hits.known(row.id, partner) is None]
+    if not fresh:
+        return
+    cases = cases_of(office, {row.digest for row in fresh})
+    stopped = stopped_digests(office)
+    flood = _is_flood(office, exchange, partner, len(fresh))
+    if flood:
+        hit_alarms.raise_alarm(office, exchange, "flood", partner, str(len(fresh)))
+    with office.hits.transaction():
+        office.hits.set_found(exchange, fresh)
+        for row in fresh:
+            office.hits.step(row.id, OPEN, opened_at=office.clock(), cases=cases[row.digest], alarm=flood)
+            _note(office, row, len(cases[row.digest]))
+            if row.digest in stopped:
+                decline(office, row, STOPPED, who=office.node)
+
+
+def decline(office: Office, row: HitRow, reason: str, *, who: str) -> None:
+    """Declines a hit: the partner learns that, and not why. Raises as ``HitBook.step``."""
+    with office.hits.transaction():
+        office.hits.step(row.id, DECLINED, answered_at=office.clock(), reason=reason)
+        HitLetters(office.hits).put_out(row.epoch, row.partner, row.id, "decline", canonical.serialise({}))
+        office.hits.note(
+            f"link-decline/{row.id}",
+            Operation.LINK_DECISION,
+            who=who,
+            why=f"declined: {reason}",
+            details={"hit": row.id, "partner": row.partner, "answer": "declined"},
+        )
+
+
+def _is_flood(office: Office, exchange: str, partner: str, fresh: int) -> bool:
+    tagging = office.hits.tagging(exchange, partner)
+    tags = max(_FEWEST_TAGS, 0 if tagging is None else tagging.fresh)
+    before = sum(
+        (row.exchange, row.partner) == (exchange, partner) and row.state != FOUND
+        for row in office.hits.shown()
+    )
+    return 100 * (before + fresh) > office.policy.alarm_hits * tags
+
+
+def _note(office: Office, row: HitRow, cases: int) -> None:
+    office.hits.note(
+        f"link-hit/{row.id}",
+        Operation.LINK_HIT,
+        who=office.node,
+        why=f"exchange {row.exchange} of links: verified by both states",
+        details={"hit": row.id, "partner": row.partner, "type": row.kind, "cases": cases},
+    )
