@@ -61,6 +61,7 @@ class Operation(StrEnum):
     RESTORE = "restore"
     ROLE_CHANGE = "role-change"
     STUDY_STATE = "study-state"
+    LINK_EXCHANGE = "link-exchange"
     ENROL = "enrol"
     RELEASE = "release"
     WITHDRAW = "withdraw"

@@ -88,6 +88,9 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         ),
         Operation.ROLE_CHANGE: _internal("Who may open what on the machine changed"),
         Operation.STUDY_STATE: _internal("A study changed its state at the coordinator"),
+        Operation.LINK_EXCHANGE: _internal(
+            "An exchange of links between states was run, or an epoch of it forgotten"
+        ),
         Operation.ENROL: _internal("A state was enrolled, or taken off, at the coordinator"),
         Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),

@@ -17,6 +17,7 @@ from safeborders_fed.cli import (
     coordinator_tables,
     doctor,
     enrolment_coordinator,
+    links_coordinator,
     needs,
     output,
     service,
@@ -40,6 +41,7 @@ app.add_typer(coordinator_study.app, name="study")
 app.add_typer(coordinator_tables.app, name="tables")
 release_app.command("tables")(coordinator_tables.release_tables)
 app.add_typer(audit_coordinator.app, name="audit")
+app.add_typer(links_coordinator.app, name="links")
 enrolment_coordinator.register(app)
 app.command("start")(service.coordinator_start)
 app.command("status")(service.coordinator_status)

@@ -32,7 +32,8 @@ from safeborders_fed.transport.status import write_json
 from safeborders_fed.transport.superlink import SuperLinkSettings
 
 NODES_FILE: Final = "nodes.json"
-Action = Literal["offer", "conduct"]
+Action = Literal["offer", "conduct", "links"]
+"""What is done with a study, or, for ``links``, with an epoch."""
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def _control(settings: SuperLinkSettings) -> Iterator[ControlHttpClient]:
 
 
 def start(home: CoordinatorHome, action: Action, study: str) -> None:
-    """Has the running service of a coordinator do an action on a study.
+    """Has the running service of a coordinator do an action on a study, or on an epoch of links.
 
     Raises:
         ConfigurationError: ``no-network``.

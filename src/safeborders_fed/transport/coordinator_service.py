@@ -23,6 +23,8 @@ from safeborders_fed.coordinator.home import CoordinatorHome
 from safeborders_fed.coordinator.studies import conduct, offer
 from safeborders_fed.coordinator.study_files import StudyFiles, studies
 from safeborders_fed.errors import ConfigurationError, SafeBordersError, UsageError
+from safeborders_fed.links.conducting import conduct as conduct_links
+from safeborders_fed.links.exchange_files import epochs
 from safeborders_fed.study.validity import warnings
 from safeborders_fed.transport import control, gate, superlink
 from safeborders_fed.transport.ports import require_free
@@ -89,7 +91,7 @@ class CoordinatorService:
         return {"superlink"} if self._is_renewed() else set()
 
     def _is_renewed(self) -> bool:
-        """Whether SuperLink shows an old certificate and may start anew, now that nobody works on a study.
+        """Whether SuperLink shows an old certificate and may start anew, now that nobody is at work.
 
         It reads its certificate once, and the gate would refuse it after its last day.
         """
@@ -99,11 +101,16 @@ class CoordinatorService:
             return False
         if self._certificate is None:
             self._certificate = certificate
-        if certificate == self._certificate or any(files.is_held() for files in studies(self.home)):
+        if certificate == self._certificate or self._is_at_work():
             return False
         self._certificate = certificate
         LOG.info("SuperLink starts anew with the renewed certificate")
         return True
+
+    def _is_at_work(self) -> bool:
+        """Whether a study or an exchange of links is under way."""
+        held = [files.is_held() for files in studies(self.home)]
+        return any(held + [files.is_held() for files in epochs(self.home.path)])
 
     def _superlink(self) -> None:
         superlink.serve(SuperLinkSettings.of(self.home))
@@ -179,6 +186,8 @@ class CoordinatorService:
                 offer(self.home, study, federation)
             case "conduct":
                 conduct(self.home, study, federation)
+            case "links":
+                conduct_links(self.home, study, federation)
             case _:
                 raise UsageError("unknown-action", f"no action {action!r} is known", "upgrade the caller")
 
