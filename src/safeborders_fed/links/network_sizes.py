@@ -24,6 +24,8 @@ What a state learns, from letters that are sealed to a pair and so hidden from t
 - nothing of who, how many exactly, or which third states are in it. Two states that compare labels outside of
   this protocol learn whether pieces of theirs belong together.
 
+Labels are of one epoch: the hits of another epoch carry none, and are not counted in these sizes.
+
 Limits: a state may lie about both words; then labels or classes are wrong, and nobody's case is disclosed. A
 label that came over a hit which is refuted later lingers between those who took it on, until the epoch ends
 and all labels with it.
@@ -32,7 +34,7 @@ and all labels with it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -55,14 +57,12 @@ class Word(BaseModel):
     """What one state says over one confirmed hit.
 
     Attributes:
-        hit: The hit's handle at the state that reads it.
         label: The smallest label that the writer knows for its piece.
         size: The largest size class that it knows.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    hit: Annotated[str, Field(pattern=_HEX)]
     label: Annotated[str, Field(pattern=_HEX)]
     size: Size
 
@@ -85,69 +85,49 @@ def standing(piece: Network, heard: Mapping[str, Word], *, key: bytes, epoch: st
 
     Args:
         piece: A network of this node, made from confirmed hits only.
-        heard: The last word over each hit, by this node's handle.
+        heard: The last word over each hit, by the name of the hit.
         key: The node's secret for the epoch.
         epoch: The epoch.
     """
     cases = [one.name for one in piece.of("case")]
     message = canonical.serialise([_CONTEXT, epoch, min(cases)])
     own = hmac.digest(key, message, "sha256")[:_LABEL].hex()
-    words = [heard[hit] for hit in sorted(piece.hits) if hit in heard]
+    told = [heard[hit] for hit in sorted(piece.hits) if hit in heard]
     view = size_of(len(cases) + len(piece.of("foreign")))
     return Standing(
-        label=min([own, *(word.label for word in words)]),
-        size=max([view, *(word.size for word in words)], key=_ORDER.index),
+        label=min([own, *(word.label for word in told)]),
+        size=max([view, *(word.size for word in told)], key=_ORDER.index),
     )
 
 
-def letters(
-    pieces: Sequence[Network],
-    heard: Mapping[str, Word],
-    hits: Mapping[str, tuple[str, str]],
-    *,
-    key: bytes,
-    epoch: str,
-) -> dict[str, list[Word]]:
-    """What to write to each partner: a word over each confirmed hit.
+def words(pieces: Sequence[Network], heard: Mapping[str, Word], *, key: bytes, epoch: str) -> dict[str, Word]:
+    """What to say over each confirmed hit, by the name of the hit.
 
     Args:
         pieces: The networks of this node, made from confirmed hits only.
-        heard: The last word over each hit, by this node's handle.
-        hits: Of each confirmed hit, by this node's handle, the partner and the partner's handle.
+        heard: The last word over each hit, by the name of the hit.
         key: The node's secret for the epoch.
         epoch: The epoch.
     """
-    written: dict[str, list[Word]] = {}
+    said: dict[str, Word] = {}
     for piece in pieces:
-        known = standing(piece, heard, key=key, epoch=epoch)
-        for own in sorted(piece.hits & hits.keys()):
-            partner, theirs = hits[own]
-            word = Word(hit=theirs, label=known.label, size=known.size)
-            written.setdefault(partner, []).append(word)
-    return written
+        if piece.hits:
+            known = standing(piece, heard, key=key, epoch=epoch)
+            said |= dict.fromkeys(sorted(piece.hits), Word(label=known.label, size=known.size))
+    return said
 
 
-def read(sender: str, content: Any, expected: Iterable[str]) -> dict[str, Word]:
-    """The words of one partner's letter, by this node's handle.
-
-    Args:
-        sender: The partner.
-        content: What the letter holds.
-        expected: This node's handles of confirmed hits with that partner; words over others are left out, as
-            the two may confirm and refute at different times.
+def read(sender: str, content: Any) -> Word:
+    """The word that a partner's letter holds.
 
     Raises:
-        PeerError: ``bad-letter``, when it holds anything but words, or two over one hit.
+        PeerError: ``bad-label``.
     """
     try:
-        words = [Word.model_validate(each) for each in content] if isinstance(content, list) else None
+        return Word.model_validate(content)
     except ValidationError:
-        words = None
-    if words is None or len({word.hit for word in words}) != len(words):
         raise PeerError(
-            "bad-letter",
+            "bad-label",
             f"what {sender} writes of networks across states cannot be read",
             "check that both states run the same version; if they do, ask that node's team what happened",
-        )
-    known = frozenset(expected)
-    return {word.hit: word for word in words if word.hit in known}
+        ) from None

@@ -1,6 +1,5 @@
 """Labels and size classes across states: convergence, and what a letter can hold."""
 
-import hashlib
 import itertools
 import random
 from typing import Any
@@ -16,10 +15,6 @@ from safeborders_fed.links.network_sizes import Standing, Word, size_of
 EPOCH = "2026"
 
 
-def handle(*parts: str) -> str:
-    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
-
-
 class State:
     """One node with pieces, each of so many cases that share an identifier, and hits between pieces."""
 
@@ -27,7 +22,7 @@ class State:
         self.name, self.key = name, name.encode() * 8
         self.marks: list[Mark] = []
         self.leads: list[Lead] = []
-        self.hits: dict[str, tuple[str, str]] = {}
+        self.hits: dict[str, str] = {}
         self.heard: dict[str, Word] = {}
 
     def piece(self, name: str, cases: int) -> None:
@@ -37,12 +32,11 @@ class State:
         ]
 
     def hit(self, other: "State", mine: str, theirs: str) -> None:
+        name = f"{self.name}{mine}-{other.name}{theirs}"
         for one, two, own, far in ((self, other, mine, theirs), (other, self, theirs, mine)):
-            digest = f"{self.name}{mine}-{other.name}{theirs}"
-            one.marks.append(Mark("email", digest, "exact", f"{one.name}-{own}-0", hash(digest)))
-            here = handle(one.name, own, two.name, far)
-            one.leads.append(Lead(two.name, here, "email", digest, "exact", (f"{two.name}-{far}-0",)))
-            one.hits[here] = (two.name, handle(two.name, far, one.name, own))
+            one.marks.append(Mark("email", name, "exact", f"{one.name}-{own}-0", hash(name)))
+            one.leads.append(Lead(two.name, name, "email", name, "exact", (f"{two.name}-{far}-0",)))
+            one.hits[name] = two.name
 
     def pieces(self) -> tuple[Network, ...]:
         return networks(self.marks, self.leads, [])
@@ -58,14 +52,13 @@ class State:
 
 def exchange(states: dict[str, State]) -> None:
     sent = {
-        state.name: network_sizes.letters(state.pieces(), state.heard, state.hits, key=state.key, epoch=EPOCH)
+        state.name: network_sizes.words(state.pieces(), state.heard, key=state.key, epoch=EPOCH)
         for state in states.values()
     }
-    for sender, letters in sent.items():
-        for to, words in letters.items():
-            content: list[dict[str, Any]] = [word.model_dump() for word in words]
-            own = [mine for mine, (partner, _) in states[to].hits.items() if partner == sender]
-            states[to].heard |= network_sizes.read(sender, content, own)
+    for sender, words in sent.items():
+        for hit, word in words.items():
+            to = states[states[sender].hits[hit]]
+            to.heard[hit] = network_sizes.read(sender, word.model_dump())
 
 
 def random_world(seed: int) -> tuple[dict[str, State], nx.Graph]:
@@ -147,32 +140,25 @@ def test_a_label_is_of_its_epoch_and_its_nodes_secret() -> None:
     assert len(labels) == 4
 
 
-def test_words_over_hits_that_are_not_confirmed_here_are_left_out() -> None:
-    word = {"hit": "a" * 32, "label": "b" * 32, "size": "2-3"}
-    assert network_sizes.read("BG", [word], []) == {}
-    assert list(network_sizes.read("BG", [word], ["a" * 32])) == ["a" * 32]
-
-
-WORD: dict[str, Any] = {"hit": "a" * 32, "label": "b" * 32, "size": "2-3"}
+WORD: dict[str, Any] = {"label": "b" * 32, "size": "2-3"}
 
 
 @pytest.mark.parametrize(
     "content",
     [
         None,
-        {},
-        "words",
-        [None],
-        [{**WORD, "label": "B" * 32}],
-        [{**WORD, "label": "b" * 31}],
-        [{**WORD, "size": "7"}],
-        [{**WORD, "size": 7}],
-        [{**WORD, "cases": 7}],
-        [WORD, {**WORD, "label": "c" * 32}],
+        [],
+        "word",
+        {"label": "b" * 32},
+        {**WORD, "label": "B" * 32},
+        {**WORD, "label": "b" * 31},
+        {**WORD, "size": "7"},
+        {**WORD, "size": 7},
+        {**WORD, "cases": 7},
     ],
 )
 def test_what_is_no_word_is_refused_and_not_shown(content: Any) -> None:
     with pytest.raises(PeerError) as refused:
-        network_sizes.read("BG", content, ["a" * 32])
-    assert refused.value.code == "bad-letter"
+        network_sizes.read("BG", content)
+    assert refused.value.code == "bad-label"
     assert "7" not in str(refused.value)
