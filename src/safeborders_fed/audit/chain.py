@@ -72,6 +72,12 @@ class Operation(StrEnum):
     LINK_RECORD = "link-record"
     LINK_RECEIVED = "link-received"
     LINK_OUTCOME = "link-outcome"
+    LINK_KEYS = "link-keys"
+    LINK_BATCH = "link-batch"
+    LINK_ANSWER = "link-answer"
+    LINK_REFUSE = "link-refuse"
+    LINK_SWITCH = "link-switch"
+    LINK_ALARM = "link-alarm"
 
 
 Name = Annotated[str, Limit(min_length=1, max_length=200)]

@@ -115,6 +115,17 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
             Category.COLLECTION, "Another state's record, or its answer, about a hit came"
         ),
         Operation.LINK_OUTCOME: Treatment(Category.ALTERATION, "It was said what came of a hit"),
+        Operation.LINK_KEYS: _internal("Keys of an epoch of links were made, pinned or destroyed"),
+        Operation.LINK_BATCH: Treatment(
+            Category.CONSULTATION,
+            "Identifiers were gathered into a batch for links, or their tokens were kept",
+        ),
+        Operation.LINK_ANSWER: _internal(
+            "Another state was helped with tokens for blinded identifiers of its"
+        ),
+        Operation.LINK_REFUSE: _internal("A request of another state for tokens was refused"),
+        Operation.LINK_SWITCH: _internal("Links were switched off or on, or their stop-list changed"),
+        Operation.LINK_ALARM: _internal("Something about links needs a person to look"),
     }
 )
 

@@ -19,8 +19,8 @@ LISTED: Final = 7
 _MONTHS: Final = 12
 _TAKEN_ON: Final = frozenset({Operation.APPROVE, Operation.CONTRIBUTE, Operation.STUDY_END})
 NOTABLE: Final = {
-    "Refusals": frozenset({Operation.REFUSE, Operation.REFUSE_REQUEST}),
-    "Keys and people": frozenset({Operation.KEY_CHANGE, Operation.REKEY}),
+    "Refusals": frozenset({Operation.REFUSE, Operation.REFUSE_REQUEST, Operation.LINK_REFUSE}),
+    "Keys and people": frozenset({Operation.KEY_CHANGE, Operation.REKEY, Operation.LINK_KEYS}),
     "Erasures": frozenset({Operation.ERASE}),
     "Restored, reconciled, exported": frozenset(
         {Operation.RESTORE, Operation.RECONCILE, Operation.EXPORT},

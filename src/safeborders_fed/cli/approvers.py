@@ -49,7 +49,8 @@ def add(
     public: Annotated[str, typer.Option(help="The 64 digits that `create-key` showed that person.")],
     by: By,
     role: Annotated[
-        Literal["approver", "auditor"], typer.Option(help="An auditor reads and never approves.")
+        Literal["approver", "auditor", "prosecutor"],
+        typer.Option(help="An auditor never approves; a prosecutor approves batches for links only."),
     ] = "approver",
     as_json: Json = False,
 ) -> None:

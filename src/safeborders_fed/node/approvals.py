@@ -42,7 +42,8 @@ NEEDED_FOR_KEYS: Final = 2
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-Subject = Literal["study", "key-acceptance", "reconciliation"]
+Subject = Literal["study", "key-acceptance", "reconciliation", "link-batch"]
+Role = Literal["approver", "auditor", "prosecutor"]
 PersonName = Annotated[str, Limit(min_length=1, max_length=200)]
 
 
@@ -56,7 +57,9 @@ class Revoked(BaseModel):
 
 
 class Approver(BaseModel):
-    """A person enrolled at this node. An auditor reads and never approves.
+    """A person enrolled at this node.
+
+    An auditor reads and never approves; a prosecutor approves batches for links, and nothing else.
 
     Attributes:
         since: Day of their enrolment, where it was written down.
@@ -66,7 +69,7 @@ class Approver(BaseModel):
     model_config = _STRICT
 
     name: PersonName
-    role: Literal["approver", "auditor"]
+    role: Role
     public: PublicKey
     since: date | None = None
     revoked: Revoked | None = None
@@ -189,7 +192,7 @@ def require_approvals(
     counted: dict[int, Approval] = {}
     not_counted: list[str] = []
     for approval in approvals:
-        why = _enrolment_objection(approval, approvers, revoked)
+        why = _enrolment_objection(approval, approvers, revoked, role_for(subject))
         why = why or _objection(approval, subject, subject_hash, now)
         person = known.get(approval.approver)
         if why is None and person is not None and person not in counted:
@@ -206,6 +209,11 @@ def require_approvals(
             "let further enrolled people read and approve it",
         )
     return tuple(counted.values())
+
+
+def role_for(subject: Subject) -> Role:
+    """The role whose people approve a subject."""
+    return "prosecutor" if subject == "link-batch" else "approver"
 
 
 def was_signed_here(approval: Approval, approvers: Collection[Approver]) -> bool:
@@ -286,7 +294,7 @@ def load_approver_key(path: Path, passphrase: str) -> Ed25519PrivateKey:
 
 
 def _enrolment_objection(
-    approval: Approval, approvers: Collection[Approver], revoked: Collection[str]
+    approval: Approval, approvers: Collection[Approver], revoked: Collection[str], role: Role
 ) -> str | None:
     """Why an approval's key does not count, or None."""
     enrolled = [entry for entry in approvers if entry.public == approval.approver]
@@ -294,8 +302,9 @@ def _enrolment_objection(
         return "unknown key"
     if approval.approver in revoked or any(entry.revoked for entry in enrolled):
         return "the key is revoked"
-    if any(entry.role != "approver" for entry in enrolled):
-        return "enrolled as auditor"
+    wrong = next((entry.role for entry in enrolled if entry.role != role), None)
+    if wrong is not None:
+        return f"enrolled as {wrong}"
     if all(entry.name != approval.name for entry in enrolled):
         return "the key is enrolled under another name"
     return None

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.node import own_keys
-from safeborders_fed.node.approvals import Approver, Revoked, people
+from safeborders_fed.node.approvals import Approver, Revoked, Role, people
 from safeborders_fed.node.changes import alone, commit
 from safeborders_fed.study import canonical
 
@@ -90,7 +90,7 @@ def add(
     settings: NodeSettings,
     *,
     name: str,
-    role: Literal["approver", "auditor"],
+    role: Role,
     public: str,
     by: str,
     today: date,

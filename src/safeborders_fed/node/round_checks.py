@@ -31,6 +31,8 @@ REASONS: Final = {
     "wrong-protocol": Reason.VERSION,
     "not-enough-approvals": Reason.NOT_APPROVED,
     "unknown-study": Reason.NOT_APPROVED,
+    "link-off": Reason.POLICY,
+    "link-epoch": Reason.EXPIRED,
 }
 """What the coordinator is told for an error's code; everything else is malformed or unavailable."""
 

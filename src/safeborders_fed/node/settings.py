@@ -7,6 +7,7 @@ lies outside the home directory, so that a copy of the directory opens nothing.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -192,8 +193,11 @@ class NodeSettings(BaseModel):
         """
         return key_succession.settled(self)
 
-    def open_participant(self, links: LinkDesk | None = None) -> Participant:
-        """The node, ready to take part in studies, and in links if it has a desk for them.
+    def open_participant(self, links: LinkOpener | None = None) -> Participant:
+        """The node, ready to take part in studies, and in links.
+
+        Args:
+            links: Opens its desk for links (``links.desk.open_desk``); without it the node takes no part.
 
         Raises:
             ConfigurationError: ``no-policy``, ``no-roster``, ``no-approvers``; ``audit-log-cut``; or as
@@ -211,16 +215,18 @@ class NodeSettings(BaseModel):
         audit_log = self.open_audit_log()  # a renewed key takes over here
         try:
             key = load_key(self.signing_key_path)
+            identity = Identity.from_accepted(self.country, key, accepted, now().date())
+            store = self.open_store()
             return Participant(
-                identity=Identity.from_accepted(self.country, key, accepted, now().date()),
-                store=self.open_store(),
+                identity=identity,
+                store=store,
                 ledger=ledger,
                 policy=self.policy,
                 approvers=EnrolledNow(self),
                 audit_log=audit_log,
                 studies=open_studies(self),
                 share_reviews=self.share_reviews,
-                links=links,
+                links=None if links is None else links(self, audit_log, store, identity),
             )
         except BaseException:
             audit_log.close()
@@ -292,6 +298,10 @@ class NodeSettings(BaseModel):
             raise ConfigurationError(
                 code, f"{self.home / name} cannot be read: {error.strerror}", fix
             ) from error
+
+
+LinkOpener = Callable[[NodeSettings, AuditLog, CaseStore, Identity], LinkDesk | None]
+"""Opens a node's desk for links with what is open already; None if it takes no part in them."""
 
 
 def _tables(settings: type[NodeSettings]) -> dict[str, set[str]]:

@@ -17,6 +17,7 @@ from flwr.serverapp import ServerApp
 from safeborders_fed.coordinator.federation import Federation
 from safeborders_fed.coordinator.rounds import StudyRun
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.links.desk import open_desk
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study import manifest, roster
 from safeborders_fed.transport.apps import coordinator_app, node_app
@@ -45,7 +46,7 @@ def _directory(variable: str, what: str) -> Path:
 def node() -> ClientApp:
     """The node's half for the node whose directory ``SAFEBORDERS_HOME`` names."""
     settings = NodeSettings.load(_directory(HOME, "the directory that `safeborders node init` made"))
-    return node_app(settings.open_participant(), wait_for_tick)
+    return node_app(settings.open_participant(open_desk), wait_for_tick)
 
 
 def coordinator() -> ServerApp:

@@ -23,6 +23,7 @@ import safeborders_fed
 from safeborders_fed.audit import notices
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, SafeBordersError
+from safeborders_fed.links.desk import open_desk
 from safeborders_fed.node import budget_statement
 from safeborders_fed.node.expiries import log_warnings
 from safeborders_fed.node.journal import now
@@ -122,7 +123,7 @@ class NodeService:
         settings = NodeSettings.load(self.home)
         executor.limit_memory(settings.limits.memory_mib)
         stamp = _stamp(*(self.home / name for name in _WATCHED))
-        participant = patiently(settings.open_participant)
+        participant = patiently(lambda: settings.open_participant(open_desk))
         participant.audit_log.append(
             Operation.START,
             who="service",
