@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from safeborders_fed.links import ceremony, evaluating, taking
+from safeborders_fed.links import ceremony, evaluating, tagging, taking
 from safeborders_fed.links.office import Log, Office, office_of
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, wrong_saying
 
@@ -29,6 +29,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "batch": taking.batch,
     "evaluate": evaluating.evaluate,
     "take": taking.take,
+    **tagging.STEPS,
 }
 
 

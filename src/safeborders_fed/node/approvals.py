@@ -42,7 +42,7 @@ NEEDED_FOR_KEYS: Final = 2
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-Subject = Literal["study", "key-acceptance", "reconciliation", "link-batch"]
+Subject = Literal["study", "key-acceptance", "reconciliation", "link-batch", "link-hit"]
 Role = Literal["approver", "auditor", "prosecutor"]
 PersonName = Annotated[str, Limit(min_length=1, max_length=200)]
 

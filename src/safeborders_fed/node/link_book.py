@@ -31,6 +31,7 @@ from safeborders_fed.node.link_tokens import TokenRow, Tokens
 from safeborders_fed.study import canonical
 
 FILE: Final = "links.sqlite"
+__all__ = ["FILE", "Asked", "LinkBook", "Terms", "TokenRow"]
 
 
 @dataclass(frozen=True)
