@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from federation_of import CAPS, POLICY
 from safeborders_fed.audit.chain import Entry
 from safeborders_fed.audit.log import AuditLog
 from safeborders_fed.cases.intake import import_file
@@ -37,7 +38,6 @@ from safeborders_fed.node.participant import Participant
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 from safeborders_fed.study.messages import decode
-from tests.federation_of import CAPS, POLICY
 
 _HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
 _MAPPING = """
@@ -171,7 +171,7 @@ class Wire:
         offline: Those that no message reaches.
         ask: May alter what is asked: node and ask to what is asked instead.
         answer: May alter an answer: node, what was asked and the answer, to the bytes that come back.
-        crash_at: The number of the question, from 0, at which the coordinator's process is gone.
+        crash_at: The number of the question, from 0, or the step at which the coordinator's process is gone.
         lose_answers: Whether that question reaches the nodes, and only the answers are lost.
         passed: All that was asked and answered.
     """
@@ -180,7 +180,7 @@ class Wire:
     offline: set[str] = field(default_factory=set)
     ask_instead: Callable[[str, LinkAsk], LinkAsk] | None = None
     answer_instead: Callable[[str, LinkAsk, LinkAnswer], LinkAnswer] | None = None
-    crash_at: int | None = None
+    crash_at: int | str | None = None
     lose_answers: bool = False
     passed: list[tuple[str, LinkAsk, Any]] = field(default_factory=list)
     calls: int = 0
@@ -190,17 +190,18 @@ class Wire:
 
     def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         assert not optional
-        if self.calls == self.crash_at and not self.lose_answers:
+        step = next((_link(data).step for data in requests.values()), "")
+        crash = self.crash_at in {self.calls, step}
+        if crash and not self.lose_answers:
             raise CrashError
         replies = {node: self._one(node, data) for node, data in requests.items() if node not in self.offline}
-        if self.calls == self.crash_at:
+        if crash:
             raise CrashError
         self.calls += 1
         return replies
 
     def _one(self, node: str, data: bytes) -> bytes:
-        asked = decode(data)
-        assert isinstance(asked, LinkAsk)
+        asked = _link(data)
         if self.ask_instead is not None:
             asked = self.ask_instead(node, asked)
         reply = self.nodes[node].participant.answer(asked.encode()).data
@@ -213,6 +214,12 @@ class Wire:
     def asks(self, step: str) -> list[tuple[str, LinkAsk, Any]]:
         """What passed in a step."""
         return [each for each in self.passed if each[1].step == step]
+
+
+def _link(data: bytes) -> LinkAsk:
+    asked = decode(data)
+    assert isinstance(asked, LinkAsk)
+    return asked
 
 
 @dataclass
@@ -262,9 +269,7 @@ class LinkFederation:
         self.wire.ask_instead, self.wire.answer_instead = None, None
 
 
-def federation(
-    directory: Path, *states: str, clock: Clock | None = None, **changes: Any
-) -> LinkFederation:
+def federation(directory: Path, *states: str, clock: Clock | None = None, **changes: Any) -> LinkFederation:
     """Nodes of these states, without cases; ``changes`` are to everybody's policy."""
     clock, ceremony = clock or Clock(), hold(states)
     terms = policy(states, **changes)
@@ -274,7 +279,7 @@ def federation(
 
 def _node(directory: Path, identity: Identity, terms: LinkPolicy, clock: Clock) -> LinkNode:
     state = identity.node
-    settings = create_node(directory / state, state, directory / f"{state}.key", 1000)
+    settings = create_node(directory / state, state, directory / f"{state}.key", 20_000)
     keys = {f"{name} of {state}": Ed25519PrivateKey.generate() for name in ("Petra", "Paulo")}
     people = tuple(
         Approver(name=name, role="prosecutor", public=public_hex(key)) for name, key in keys.items()
@@ -309,4 +314,3 @@ def _node(directory: Path, identity: Identity, terms: LinkPolicy, clock: Clock) 
 def _without(terms: LinkPolicy, state: str) -> LinkPolicy:
     """The terms without the state itself among its partners."""
     return terms.model_copy(update={"partners": terms.partners - {state}})
-

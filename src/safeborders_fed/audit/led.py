@@ -88,21 +88,13 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         ),
         Operation.ROLE_CHANGE: _internal("Who may open what on the machine changed"),
         Operation.STUDY_STATE: _internal("A study changed its state at the coordinator"),
+        Operation.LINK_EXCHANGE: _internal(
+            "An exchange of links between states was run, or an epoch of it forgotten"
+        ),
         Operation.ENROL: _internal("A state was enrolled, or taken off, at the coordinator"),
         Operation.RELEASE: _internal("A model or tables were released at the coordinator"),
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
-        Operation.LINK_KEYS: _internal("Keys of an epoch of links were made, pinned or destroyed"),
-        Operation.LINK_BATCH: Treatment(
-            Category.CONSULTATION,
-            "Identifiers were gathered into a batch for links, or their tokens were kept",
-        ),
-        Operation.LINK_ANSWER: _internal(
-            "Another state was helped with tokens for blinded identifiers of its"
-        ),
-        Operation.LINK_REFUSE: _internal("A request of another state for tokens was refused"),
-        Operation.LINK_SWITCH: _internal("Links were switched off or on, or their stop-list changed"),
-        Operation.LINK_ALARM: _internal("Something about links needs a person to look"),
         Operation.LINK_TAG: Treatment(
             Category.COMBINATION,
             "Keyed tags of identifiers went out to be compared with another state's; no identifier did",
@@ -123,6 +115,17 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
             Category.COLLECTION, "Another state's record, or its answer, about a hit came"
         ),
         Operation.LINK_OUTCOME: Treatment(Category.ALTERATION, "It was said what came of a hit"),
+        Operation.LINK_KEYS: _internal("Keys of an epoch of links were made, pinned or destroyed"),
+        Operation.LINK_BATCH: Treatment(
+            Category.CONSULTATION,
+            "Identifiers were gathered into a batch for links, or their tokens were kept",
+        ),
+        Operation.LINK_ANSWER: _internal(
+            "Another state was helped with tokens for blinded identifiers of its"
+        ),
+        Operation.LINK_REFUSE: _internal("A request of another state for tokens was refused"),
+        Operation.LINK_SWITCH: _internal("Links were switched off or on, or their stop-list changed"),
+        Operation.LINK_ALARM: _internal("Something about links needs a person to look"),
     }
 )
 
