@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from safeborders_fed.links.network import Network
     from safeborders_fed.links.network_sizes import Standing
 
-_COLUMNS: Final = ("network", "cases", "victims", "identifiers", "elsewhere", "states", "held by", "all states")
+_COLUMNS: Final = (
+    "network",
+    "cases",
+    "victims",
+    "identifiers",
+    "elsewhere",
+    "states",
+    "held by",
+    "all states",
+)
 
 
 def register(app: typer.Typer) -> None:

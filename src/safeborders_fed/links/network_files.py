@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.links import network_letters
-from safeborders_fed.links.network import Network, graphml as as_graphml
+from safeborders_fed.links.network import Network
+from safeborders_fed.links.network import graphml as as_graphml
 from safeborders_fed.links.network_picture import page
 from safeborders_fed.links.own_files import leads, own_files
 from safeborders_fed.study import durable
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 PAGE: Final = "networks.html"
 GRAPH: Final = "networks.graphml"
 NOTICE: Final = (
-    "For this node's own people: these are case data, and do not leave the node. A link is a lead, not evidence."
+    "For this node's own people: these are case data, and do not leave the node. A link is a lead, "
+    "not evidence."
 )
 
 

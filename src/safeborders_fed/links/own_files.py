@@ -1,4 +1,4 @@
-"""What a node's own files and its book of hits say about networks: the input of ``network``, read at the node.
+"""What a node's own files and its book of hits say about networks: the input of ``network``.
 
 Guarantees: identifiers leave here as keyed digests only. What is on the stop-list joins nothing. A hit counts
 once people of both states have approved it, and no longer when it was refuted or has expired.
