@@ -1,0 +1,127 @@
+"""Recall and false matches of names, held where they were measured (docs/links.md, "Normalisation")."""
+
+from __future__ import annotations
+
+import pytest
+from judged_names import BORN, different, same, strongest, tally
+
+from safeborders_fed.links.forms_base import table
+from safeborders_fed.links.forms_names import is_given_name, latin, sound, spelling
+from safeborders_fed.links.normalise import forms
+
+
+def test_spellings_of_one_person_share_a_form() -> None:
+    found = tally(same())
+    assert len(same()) >= 150
+    assert found["none"] <= 0.02 * len(same())
+    assert found["exact"] + found["strong"] >= 0.7 * len(same())
+
+
+def test_spellings_that_no_rule_was_made_for_share_a_form() -> None:
+    found = tally(same("held_out"))
+    assert found["none"] <= 0.1 * len(same("held_out"))
+
+
+def test_other_persons_share_no_exact_or_strong_form() -> None:
+    pairs = [pair for group in different().values() for pair in group]
+    assert len(pairs) >= 300
+    sure = [pair for pair in pairs if strongest(*pair) in {"exact", "strong"}]
+    # Karas and Karras are one name in Bulgarian, which writes no double letters.
+    assert sure == [(f"Karras|Иван|{BORN}", f"Karas|Иван|{BORN}")]
+
+
+@pytest.mark.parametrize(
+    ("group", "most"), [("siblings", 0.08), ("near surnames", 0.15), ("near dates", 0.0)]
+)
+def test_other_persons_share_few_weak_forms(group: str, most: float) -> None:
+    pairs = different()[group]
+    assert tally(pairs)["weak"] <= most * len(pairs)
+
+
+def test_day_and_month_swapped_is_strong() -> None:
+    assert strongest("Иванов|Иван|04.03.1988", "Ivanov|Ivan|03/04/1988") == "strong"
+    assert strongest("Иванов|Иван|04.03.1988", "Ivanov|Ivan|03/05/1988") == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["Ivanov|Ivan|", "Ivanov|Ivan|unknown", "Ivanov|Ivan|1988", "Ivan Ivanov", "|||"]
+)
+def test_a_name_alone_has_no_form(text: str) -> None:
+    assert forms("person", text, state="BE") == ()
+
+
+@pytest.mark.parametrize("text", ["1988-03-04", "||04.03.1988", "- | . |04.03.1988"])
+def test_a_date_alone_has_no_form(text: str) -> None:
+    assert forms("person", text, state="BE") == ()
+
+
+def test_a_month_alone_meets_only_a_month_alone() -> None:
+    assert strongest("Ivanov|Ivan|1988-03", "Иванов|Иван|03.1988") == "weak"
+    assert strongest("Ivanov|Ivan|00.03.1988", "Иванов|Иван|03.1988") == "weak"
+    assert strongest("Ivanov|Ivan|1988-03", "Иванов|Иван|04.03.1988") == "none"
+
+
+def test_new_year_is_a_weaker_date() -> None:
+    assert strongest("Хаджиев|Асен|01.01.1990", "Hadjiev|Asen|01.01.1990") == "weak"
+    assert strongest("Хаджиев|Асен|02.01.1990", "Hadjiev|Asen|02.01.1990") == "strong"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["4.3.1988", "04/03/1988", "04-03-1988", "1988-03-04", "1988/3/4", "19880304", "04.03.88", "4.III.1988",
+     "1988-03-04 00:00:00", "1988-03-04T00:00", "04. 03. 1988", "٠٤.٠٣.١٩٨٨"],
+)  # fmt: skip
+def test_a_date_is_read_as_files_write_it(written: str) -> None:
+    assert strongest(f"Ivanov|Ivan|{written}", "Ivanov|Ivan|1988-03-04") == "exact"
+
+
+def test_a_day_that_cannot_be_a_month_decides_the_order() -> None:
+    assert strongest("Ivanov|Ivan|03/25/1988", "Ivanov|Ivan|25.03.1988") == "exact"
+
+
+@pytest.mark.parametrize("written", ["31.02.1988", "00.00.1988", "32.13.1988", "1088-03-04", "99999999"])
+def test_a_day_that_no_calendar_has_makes_no_form(written: str) -> None:
+    assert forms("person", f"Ivanov|Ivan|{written}", state="BE") == ()
+
+
+def test_order_titles_and_case_do_not_count() -> None:
+    for other in ("Ivan|Petrov", "PETROV|IVAN", "Dr. Petrov|Ivan", "Господин Петров|Иван", "Petrov|Ivan K."):
+        assert strongest(f"Petrov|Ivan|{BORN}", f"{other}|{BORN}") == "exact", other
+
+
+def test_one_text_and_three_cells_meet() -> None:
+    assert strongest(f"Petrov|Ivan|{BORN}", f"Ivan Petrov, {BORN}") == "exact"
+    assert strongest(f"Petrov|Ivan|{BORN}", f"Ivan Petrov|{BORN}") == "exact"
+
+
+def test_a_single_name_is_weak() -> None:
+    assert {form.strength for form in forms("person", f"|Ivan|{BORN}", state="BE")} == {"weak"}
+
+
+def test_a_name_in_another_language_is_weak() -> None:
+    assert strongest(f"Petrov|Ivan|{BORN}", f"Petrov|Jan|{BORN}") == "weak"
+
+
+def test_letters_of_another_script_in_a_word_do_not_count() -> None:
+    latin_o, cyrillic_o, cyrillic_e = "o", "\u043e", "\u0435"
+    bulgarian = f"Петров|Иван|{BORN}"
+    assert strongest(bulgarian.replace(cyrillic_o, latin_o), bulgarian) == "exact"
+    english = f"Petrov|Ivan|{BORN}"
+    assert strongest(english.replace("o", cyrillic_o).replace("e", cyrillic_e), english) == "exact"
+
+
+def test_no_spelling_stands_in_two_clusters_of_given_names() -> None:
+    seen: dict[str, int] = {}
+    for number, cluster in enumerate(table("given_names")["clusters"]):
+        for name in cluster:
+            assert seen.setdefault(name, number) == number, name
+            assert is_given_name(name)
+
+
+def test_keys_are_small_latin_letters_and_stay_what_they_are() -> None:
+    for name in ("Желязкова", "Παπαδόπουλος", "Łukasz", "Țiriac", "João", "Hämäläinen", "محمد", "王"):
+        word = latin(name.casefold())
+        for key in (spelling(word), sound(word)):
+            assert key.isascii()
+            assert key == key.lower()
+        assert spelling(spelling(word)) == spelling(word)
