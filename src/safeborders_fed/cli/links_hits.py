@@ -1,8 +1,8 @@
 """The commands about hits in ``safeborders node links``: see them, answer them, say what came of them.
 
 Guarantees: each command parses, calls one function and prints. Who looks, leaves a note for the audit log
-first. An approval names the hit in full, typed or passed; nothing approves by itself, and nothing is sent from
-here: what people sign is taken up with the next exchange, or at once where the operator runs the command.
+first. An approval names the hit in full, typed or passed; nothing approves by itself, and nothing is sent
+from here: what people sign is taken up with the next exchange, or at once where the operator runs this.
 """
 
 from __future__ import annotations
@@ -237,14 +237,14 @@ def _sign(
     """Signs and leaves a paper, and gives what is known of the hit then."""
     from datetime import UTC, datetime, timedelta
 
+    from safeborders_fed.links.approving import require_prosecutor
     from safeborders_fed.masking.signing import public_hex
     from safeborders_fed.node.approvals import approve, load_approver_key
     from safeborders_fed.node.hit_papers import HitPaper, HitPapers, subject_hash
-    from safeborders_fed.node.refusals import require_enrolled
     from safeborders_fed.node.settings import NodeSettings
 
     key = load_approver_key(key_file, passphrase(passphrase_file))
-    require_enrolled(NodeSettings.load(home).approvers(), name, public_hex(key))
+    require_prosecutor(NodeSettings.load(home).approvers(), name, public_hex(key))
     now = datetime.now(UTC)
     approval = approve(
         key,

@@ -47,14 +47,14 @@ def take_papers(office: Office) -> None:
     """Does what people have signed since the last time, and logs who looked.
 
     Raises:
-        ConfigurationError: ``hits-unwritable``.
+        ConfigurationError: ``link-book-unwritable``.
     """
     for path, paper, user in HitPapers(office.home).left():
         try:
             with office.hits.transaction():
                 _take(office, paper, user, path.stem)
         except SafeBordersError as error:
-            if error.code == "hits-unwritable":
+            if error.code == "link-book-unwritable":
                 raise
             LOG.warning("paper %s about a hit does not count: %s", path.name, error)
             _note_refused(office, paper, user, path.stem, error)

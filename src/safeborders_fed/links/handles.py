@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from safeborders_fed.links.office import Office
     from safeborders_fed.links.pairs import PairKeys
     from safeborders_fed.node.hit_book import Tagging
-    from safeborders_fed.node.link_book import TokenRow
+    from safeborders_fed.node.link_tokens import TokenRow
 
 CANARIES: Final = 16
 """Of an exchange and pair: who drops a share p of hits goes unnoticed with probability (1 - p)^16."""

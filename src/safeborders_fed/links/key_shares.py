@@ -133,8 +133,8 @@ class NodeSecrets:
         """
         try:
             stored = _Stored.model_validate_json(data)
-        except ValidationError:
-            raise _bad_secrets() from None
+        except ValidationError as error:
+            raise _bad_secrets() from error
         scalars = {kind: bytes.fromhex(text) for kind, text in stored.scalars.items()}
         if not all(ristretto.is_scalar(each) and each != ristretto.ZERO for each in scalars.values()):
             raise _bad_secrets()

@@ -27,7 +27,7 @@ NO_CASE: Final = "no case here holds the identifier any more"
 
 
 def seal_records(office: Office, partner: str) -> None:
-    """Seals what is due to a partner. Raises ConfigurationError ``hits-unwritable``."""
+    """Seals what is due to a partner. Raises ConfigurationError ``link-book-unwritable``."""
     for row in office.hits.shown({APPROVED_BOTH}):
         if row.partner == partner and row.sent_at is None:
             try:

@@ -39,7 +39,7 @@ from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Said, array
 
 if TYPE_CHECKING:
     from safeborders_fed.links.office import Office
-    from safeborders_fed.node.link_book import TokenRow
+    from safeborders_fed.node.link_tokens import TokenRow
 
 MOST_HITS: Final = 4_000
 """In one ask."""
@@ -105,7 +105,7 @@ def tags(office: Office, ask: LinkAsk) -> LinkAnswer:
     """
     partner = parsed(_TagsAsk, ask.content).partner
     require_partner(office, partner)
-    epoch = office.epoch(ask)
+    epoch = office.keys.current()
     tagging = _tagging(office, ask.exchange, epoch, partner)
     tokens = office.book.tagged(epoch, partner, ask.exchange)
     rows = Handles(office, epoch, partner).rows(tagging, tokens)
@@ -214,7 +214,7 @@ def _told(office: Office, ask: LinkAsk) -> _Told:
     """What the coordinator reports, without what cannot be: each of these is an alarm."""
     asked = parsed(_HitsAsk, ask.content)
     require_partner(office, asked.partner)
-    epoch, partner = office.epoch(ask), asked.partner
+    epoch, partner = office.keys.current(), asked.partner
     handles = Handles(office, epoch, partner)
     index = handles.index(office.hits.taggings(epoch, partner), office.book.tagged(epoch, partner))
     reported = [Reported(*row) for row in asked.hits]

@@ -75,15 +75,15 @@ def has_ended(office: Office, own: OwnBatch) -> bool:
     return True
 
 
-def approved(office: Office, own: OwnBatch) -> tuple[Approval, ...]:
-    """The approvals of a batch that count here now; none if they are not enough."""
+def approved(office: Office, own: OwnBatch, needed: int | None = None) -> tuple[Approval, ...]:
+    """Approvals of a batch that count here now; none if fewer than the policy needs, or than ``needed``."""
     try:
         return require_approvals(
             [Approval.from_bytes(content) for content in office.book.batches.approvals(own.id)],
             subject="link-batch",
             subject_hash=own.id,
             approvers=tuple(office.approvers),
-            needed=office.policy.approvals_needed,
+            needed=office.policy.approvals_needed if needed is None else needed,
             now=office.clock(),
         )
     except RefusedError:

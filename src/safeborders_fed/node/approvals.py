@@ -59,7 +59,7 @@ class Revoked(BaseModel):
 class Approver(BaseModel):
     """A person enrolled at this node.
 
-    An auditor reads and never approves; a prosecutor approves batches for links, and nothing else.
+    An auditor reads and never approves; a prosecutor approves batches and hits of links, and nothing else.
 
     Attributes:
         since: Day of their enrolment, where it was written down.
@@ -213,7 +213,7 @@ def require_approvals(
 
 def role_for(subject: Subject) -> Role:
     """The role whose people approve a subject."""
-    return "prosecutor" if subject == "link-batch" else "approver"
+    return "prosecutor" if subject in {"link-batch", "link-hit"} else "approver"
 
 
 def was_signed_here(approval: Approval, approvers: Collection[Approver]) -> bool:

@@ -105,8 +105,8 @@ class OwnBatches:
             self._db.execute("INSERT OR REPLACE INTO approval VALUES (?, ?, ?)", (batch, approver, content))
 
     def approvals(self, batch: str) -> list[bytes]:
-        """What people signed."""
-        rows = self._db.execute("SELECT content FROM approval WHERE batch = ? ORDER BY approver", (batch,))
+        """What people signed, in the order in which they did."""
+        rows = self._db.execute("SELECT content FROM approval WHERE batch = ? ORDER BY rowid", (batch,))
         return [bytes(row[0]) for row in rows]
 
     def next_chunk(self, batch: str) -> OwnChunk | None:

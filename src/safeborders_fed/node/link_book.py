@@ -352,6 +352,10 @@ class LinkBook:
         """Digests that have a token of an epoch."""
         return self._tokens.digests(epoch)
 
+    def count(self, epoch: str) -> int:
+        """How many tokens there are of an epoch."""
+        return self._tokens.count(epoch)
+
     def forget_epoch(self, epoch: str) -> int:
         """Removes all tokens of an epoch; how many."""
         return self._tokens.forget(epoch)

@@ -22,7 +22,8 @@ def test_a_letter_opens_to_what_was_sealed(plaintext: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", [("e2", "BE", "BG"), ("e1", "BG", "BE"), ("e1", "BE", "GR"), ("e", "1BE", "BG")]
+    "where",
+    [("e2", "BE", "BG"), ("e1", "BG", "BE"), ("e1", "BE", "GR"), ("e1", "GR", "BG"), ("e", "1BE", "BG")],
 )
 def test_a_letter_opens_as_nothing_else(where: tuple[str, str, str]) -> None:
     with pytest.raises(PeerError, match="unopened-letter"):

@@ -91,6 +91,12 @@ def test_nothing_is_equal_across_key_sets_of_the_same_pair_keys(keyed: Keyed, ke
         assert not set(here) & set(everything(derived(keyed, other, "BE", "BG")))
 
 
+def test_each_use_has_a_key_of_its_own(both: tuple[PairKeys, PairKeys]) -> None:
+    one, _ = both
+
+    assert len({one._tag, one._check, one._canary, one._letter}) == 4
+
+
 def test_a_check_is_no_tag_and_no_canary(both: tuple[PairKeys, PairKeys]) -> None:
     made = everything(both[0])
     prefixes = {each[:16] for each in made}

@@ -70,6 +70,8 @@ def test_other_lengths_never_reach_the_library(length: int) -> None:
     for attempt in (
         lambda: ristretto.multiply(ristretto.ONE, data),
         lambda: ristretto.add(data, GENERATOR),
+        lambda: ristretto.add(GENERATOR, data),
+        lambda: ristretto.subtract(data, GENERATOR),
         lambda: ristretto.subtract(GENERATOR, data),
     ):
         with pytest.raises(PeerError, match="not-a-point"):
