@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hit_pair import CONTACT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hit_pair import CONTACT
 from safeborders_fed.cases.contract import IDENTIFIER_TYPES
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError
 from safeborders_fed.links.hit_records import LONGEST, MOST_CASES, HitRecord, Terms, make, seal_ready
