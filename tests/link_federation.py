@@ -28,8 +28,10 @@ from safeborders_fed.links.exchange import Exchange, Summary
 from safeborders_fed.links.exchange_files import LinkFiles, Wish
 from safeborders_fed.links.office import Office
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.approvals import Approval, Approver, approve
+from safeborders_fed.node.approvals import Approval, Approver, Subject, approve
 from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.hit_book import HitRow
+from safeborders_fed.node.hit_papers import HitPaper, HitPapers
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.link_policy import LinkPolicy
@@ -69,6 +71,12 @@ column = "handle"
 type = "phone"
 owner = "Victim"
 column = "victim_phone"
+"""
+_CONTACT = """
+[contact]
+unit = "Link unit"
+email = "links@example.{}"
+phone = "+32 2 555 00 00"
 """
 TYPES = ("phone", "email", "handle")
 
@@ -125,14 +133,14 @@ class LinkNode:
         """Puts the next batch together."""
         return prepare(self.office, purpose=purpose, legal_basis="Act 1", days=30, who="Eva")
 
-    def approvals(self, subject_hash: str) -> list[Approval]:
-        """All prosecutors sign a batch."""
+    def approvals(self, subject_hash: str, subject: Subject = "link-batch") -> list[Approval]:
+        """All prosecutors sign a batch, or that a hit be answered."""
         now = self.office.clock()
         return [
             approve(
                 key,
                 name=name,
-                subject="link-batch",
+                subject=subject,
                 subject_hash=subject_hash,
                 signed_at=now,
                 expires=now + timedelta(days=20),
@@ -151,6 +159,20 @@ class LinkNode:
         prepared = self.prepare()
         self.approve(prepared)
         return prepared
+
+    def hits(self) -> list[HitRow]:
+        """The hits that its people see."""
+        return self.office.hits.shown()
+
+    def approve_hits(self) -> None:
+        """All prosecutors sign that records about every hit be exchanged; taken in with the next letters."""
+        (self.office.home / "contact.toml").write_text(_CONTACT.format(self.name.lower()), encoding="utf-8")
+        papers = HitPapers(self.office.home)
+        for row in self.hits():
+            for approval in self.approvals(row.id, "link-hit"):
+                papers.leave(
+                    HitPaper(hit=row.id, act="approve", word="routine", seen_alarm=True, approval=approval)
+                )
 
     def log(self) -> list[Entry]:
         """The audit log."""
