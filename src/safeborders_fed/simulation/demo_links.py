@@ -8,6 +8,7 @@ came of each hit: a hit on what was planted is confirmed, any other is refuted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -144,8 +145,8 @@ def run(
     _exchange(nodes, ceremony, out, letters_only=True)
     progress.advance("people of both states have approved")
     for office in offices.values():
-        exchanged = office.hits.shown({EXCHANGED})
-        _answer(office, ceremony, exchanged, "outcome", lambda row, at=office: planted.outcome(at.node, row))
+        outcome = partial(planted.outcome, office.node)
+        _answer(office, ceremony, office.hits.shown({EXCHANGED}), "outcome", outcome)
     for _ in range(LETTER_ROUNDS):
         _exchange(nodes, ceremony, out, letters_only=True)
         progress.advance("letters")
