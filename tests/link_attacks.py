@@ -101,11 +101,7 @@ def charged(made: LinkFederation, node: str) -> int:
 
 def alarms(made: LinkFederation, node: str) -> set[str]:
     """Kinds of the alarms at a node."""
-    return {kind for _, kind, _ in map(_alarm, made[node].office.book.alarms())}
-
-
-def _alarm(row: Any) -> tuple[str, str, str]:
-    return row[0], row[1], row[2]
+    return {str(row[1]).removeprefix("hits-") for row in made[node].office.book.alarms()}
 
 
 def case_references(made: LinkFederation) -> set[str]:

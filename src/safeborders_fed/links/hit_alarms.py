@@ -58,3 +58,12 @@ def compare_canaries(office: Office, exchange: str, partner: str) -> None:
     reported = office.hits.canaries(exchange, partner)
     if reported < CANARIES:
         raise_alarm(office, exchange, "canaries", partner, f"{reported} of {CANARIES}")
+
+
+def compare_earlier(office: Office, epoch: str, partner: str) -> None:
+    """Likewise for exchanges before the last one: by now their hits are told, or somebody keeps them back.
+
+    What a partner that was away left open in one exchange is told in the next in which both are there.
+    """
+    for earlier in office.hits.taggings(epoch, partner)[:-2]:
+        compare_canaries(office, earlier.exchange, partner)

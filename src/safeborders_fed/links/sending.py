@@ -21,6 +21,8 @@ from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from safeborders_fed.links.office import Office
 
 NO_CASE: Final = "no case here holds the identifier any more"
@@ -28,18 +30,31 @@ NO_CASE: Final = "no case here holds the identifier any more"
 
 def seal_records(office: Office, partner: str) -> None:
     """Seals what is due to a partner. Raises ConfigurationError ``link-book-unwritable``."""
-    for row in office.hits.shown({APPROVED_BOTH}):
-        if row.partner == partner and row.sent_at is None:
-            try:
-                _seal(office, row)
-            except SafeBordersError as error:
-                if error.exit_code == 1:
-                    raise
-                office.hits.change(row.id, reason=error.code)
+    due = [
+        row for row in office.hits.shown({APPROVED_BOTH}) if row.partner == partner and row.sent_at is None
+    ]
+    cases = cases_of(office, {row.digest for row in due})
+    forms = _forms(office, frozenset().union(*cases.values()))
+    for row in due:
+        try:
+            _seal(office, row, cases[row.digest], forms)
+        except SafeBordersError as error:
+            if error.exit_code == 1:
+                raise
+            office.hits.change(row.id, reason=error.code)
 
 
-def _seal(office: Office, row: HitRow) -> None:
-    cases = cases_of(office, {row.digest})[row.digest]
+def _forms(office: Office, cases: frozenset[str]) -> dict[str, list[str]]:
+    """All forms of identifiers in these cases, by case: none of them may be in a record."""
+    found: dict[str, list[str]] = {case: [] for case in cases}
+    if cases:  # the files are gone through once for all records, and only if there is one to seal
+        for each in office.identified():
+            if each.case in found:
+                found[each.case].append(each.form)
+    return found
+
+
+def _seal(office: Office, row: HitRow, cases: tuple[str, ...], forms: Mapping[str, Sequence[str]]) -> None:
     if not cases:
         office.hits.step(row.id, EXPIRED, reason=NO_CASE, cases=())
         return
@@ -60,8 +75,7 @@ def _seal(office: Office, row: HitRow) -> None:
         urgency=row.urgency,
         today=office.clock().date(),
     )
-    named = frozenset(record.cases)
-    data = hit_records.seal_ready(record, (each.form for each in office.identified() if each.case in named))
+    data = hit_records.seal_ready(record, (form for case in record.cases for form in forms[case]))
     with office.hits.transaction():
         now = office.hits.hit(row.id)
         people = counted_here(office, now)

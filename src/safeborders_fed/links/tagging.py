@@ -107,6 +107,7 @@ def tags(office: Office, ask: LinkAsk) -> LinkAnswer:
     require_partner(office, partner)
     epoch = office.keys.current()
     tagging = _tagging(office, ask.exchange, epoch, partner)
+    hit_alarms.compare_earlier(office, epoch, partner)
     tokens = office.book.tagged(epoch, partner, ask.exchange)
     rows = Handles(office, epoch, partner).rows(tagging, tokens)
     arrays = {
