@@ -303,6 +303,10 @@ class LinkBook:
         """Tokens that an exchange, or any, has tagged to a partner."""
         return self._tokens.tagged(epoch, partner, exchange)
 
+    def tagged_as(self, epoch: str, partner: str, start: bytes) -> TokenRow | None:
+        """The token tagged to a partner whose digest begins so, in all bytes but its last; None for none."""
+        return self._tokens.tagged_as(epoch, partner, start)
+
     def known(self, epoch: str) -> frozenset[bytes]:
         """Digests that have a token of an epoch."""
         return self._tokens.digests(epoch)
