@@ -28,8 +28,10 @@ from safeborders_fed.links.exchange import Exchange, Summary
 from safeborders_fed.links.exchange_files import LinkFiles, Wish
 from safeborders_fed.links.office import Office
 from safeborders_fed.masking.signing import public_hex
-from safeborders_fed.node.approvals import Approval, Approver, approve
+from safeborders_fed.node.approvals import Approval, Approver, Subject, approve
 from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.hit_book import HitRow
+from safeborders_fed.node.hit_papers import HitPaper, HitPapers
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.link_policy import LinkPolicy
@@ -39,8 +41,8 @@ from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 from safeborders_fed.study.messages import decode
 
-_HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
-_MAPPING = """
+HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
+MAPPING = """
 schema_version = 1
 name = "register"
 description = "A small register"
@@ -69,6 +71,12 @@ column = "handle"
 type = "phone"
 owner = "Victim"
 column = "victim_phone"
+"""
+CONTACT = """
+[contact]
+unit = "Link unit"
+email = "links@example.{}"
+phone = "+32 2 555 00 00"
 """
 TYPES = ("phone", "email", "handle")
 
@@ -114,25 +122,25 @@ class LinkNode:
         self._cases += [dict(case) for case in cases]
         file = self.office.home / "register.csv"
         with file.open("w", encoding="utf-8", newline="") as opened:
-            writer = csv.DictWriter(opened, _HEADER, restval="")
+            writer = csv.DictWriter(opened, HEADER, restval="")
             writer.writeheader()
             for number, case in enumerate(self._cases):
                 standing = {"case": f"case-{number}", "victim": f"person-{number}", "day": "2025-03-05"}
                 writer.writerow(standing | case)
-        import_file(file, parse_mapping(_MAPPING, "register.toml"), self.office.store)
+        import_file(file, parse_mapping(MAPPING, "register.toml"), self.office.store)
 
     def prepare(self, purpose: str = "investigation") -> Prepared:
         """Puts the next batch together."""
         return prepare(self.office, purpose=purpose, legal_basis="Act 1", days=30, who="Eva")
 
-    def approvals(self, subject_hash: str) -> list[Approval]:
-        """All prosecutors sign a batch."""
+    def approvals(self, subject_hash: str, subject: Subject = "link-batch") -> list[Approval]:
+        """All prosecutors sign a batch, or that a hit be answered."""
         now = self.office.clock()
         return [
             approve(
                 key,
                 name=name,
-                subject="link-batch",
+                subject=subject,
                 subject_hash=subject_hash,
                 signed_at=now,
                 expires=now + timedelta(days=20),
@@ -151,6 +159,20 @@ class LinkNode:
         prepared = self.prepare()
         self.approve(prepared)
         return prepared
+
+    def hits(self) -> list[HitRow]:
+        """The hits that its people see."""
+        return self.office.hits.shown()
+
+    def approve_hits(self) -> None:
+        """All prosecutors sign that records about every hit be exchanged; taken in with the next letters."""
+        (self.office.home / "contact.toml").write_text(CONTACT.format(self.name.lower()), encoding="utf-8")
+        papers = HitPapers(self.office.home)
+        for row in self.hits():
+            for approval in self.approvals(row.id, "link-hit"):
+                papers.leave(
+                    HitPaper(hit=row.id, act="approve", word="routine", seen_alarm=True, approval=approval)
+                )
 
     def log(self) -> list[Entry]:
         """The audit log."""
@@ -171,7 +193,7 @@ class Wire:
         offline: Those that no message reaches.
         ask: May alter what is asked: node and ask to what is asked instead.
         answer: May alter an answer: node, what was asked and the answer, to the bytes that come back.
-        crash_at: The number of the question, from 0, at which the coordinator's process is gone.
+        crash_at: The number of the question, from 0, or the step at which the coordinator's process is gone.
         lose_answers: Whether that question reaches the nodes, and only the answers are lost.
         passed: All that was asked and answered.
     """
@@ -180,7 +202,7 @@ class Wire:
     offline: set[str] = field(default_factory=set)
     ask_instead: Callable[[str, LinkAsk], LinkAsk] | None = None
     answer_instead: Callable[[str, LinkAsk, LinkAnswer], LinkAnswer] | None = None
-    crash_at: int | None = None
+    crash_at: int | str | None = None
     lose_answers: bool = False
     passed: list[tuple[str, LinkAsk, Any]] = field(default_factory=list)
     calls: int = 0
@@ -190,17 +212,18 @@ class Wire:
 
     def ask(self, requests: Mapping[str, bytes], optional: Mapping[str, bytes] = NOBODY) -> dict[str, bytes]:
         assert not optional
-        if self.calls == self.crash_at and not self.lose_answers:
+        step = next((_link(data).step for data in requests.values()), "")
+        crash = self.crash_at in {self.calls, step}
+        if crash and not self.lose_answers:
             raise CrashError
         replies = {node: self._one(node, data) for node, data in requests.items() if node not in self.offline}
-        if self.calls == self.crash_at:
+        if crash:
             raise CrashError
         self.calls += 1
         return replies
 
     def _one(self, node: str, data: bytes) -> bytes:
-        asked = decode(data)
-        assert isinstance(asked, LinkAsk)
+        asked = _link(data)
         if self.ask_instead is not None:
             asked = self.ask_instead(node, asked)
         reply = self.nodes[node].participant.answer(asked.encode()).data
@@ -213,6 +236,12 @@ class Wire:
     def asks(self, step: str) -> list[tuple[str, LinkAsk, Any]]:
         """What passed in a step."""
         return [each for each in self.passed if each[1].step == step]
+
+
+def _link(data: bytes) -> LinkAsk:
+    asked = decode(data)
+    assert isinstance(asked, LinkAsk)
+    return asked
 
 
 @dataclass
@@ -272,7 +301,7 @@ def federation(directory: Path, *states: str, clock: Clock | None = None, **chan
 
 def _node(directory: Path, identity: Identity, terms: LinkPolicy, clock: Clock) -> LinkNode:
     state = identity.node
-    settings = create_node(directory / state, state, directory / f"{state}.key", 1000)
+    settings = create_node(directory / state, state, directory / f"{state}.key", 20_000)
     keys = {f"{name} of {state}": Ed25519PrivateKey.generate() for name in ("Petra", "Paulo")}
     people = tuple(
         Approver(name=name, role="prosecutor", public=public_hex(key)) for name, key in keys.items()

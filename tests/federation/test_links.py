@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from link_attacks import asks_at, charged
 from link_federation import Clock, CrashError, LinkFederation, federation
 from safeborders_fed.links.handles import CANARIES
+from safeborders_fed.study.link_messages import LinkAsk
 
 STATES = ("BE", "BG", "GR")
 SHARED_PHONE = "+32 2 555 12 12"
@@ -33,7 +35,7 @@ def planted(directory: Path, *states: str) -> LinkFederation:
 
 
 def open_hits(made: LinkFederation) -> dict[str, set[tuple[str, str]]]:
-    """Pair to type and case numbers... what people of both see: (type, handle pair) by pair."""
+    """By pair what people see: type and handles of each hit; both states' views of a hit are equal."""
     found: dict[str, set[tuple[str, str]]] = {}
     for node in made.nodes.values():
         for row in node.office.hits.shown():
@@ -57,10 +59,8 @@ def test_every_shared_identifier_is_found_by_both_states_and_none_is_invented(tm
         "BE-GR": ["email", "handle"],
         "BG-GR": ["handle"],
     }
-    for node in made.nodes.values():  # each is seen at both ends, or it would not be open
-        assert sum(node.name in pair for pair, hits in open_hits(made).items() for _ in hits) == len(
-            node.office.hits.shown()
-        )
+    shown = [hit for node in made.nodes.values() for hit in node.hits()]
+    assert len(shown) == 2 * sum(map(len, open_hits(made).values()))  # each is seen at both ends
 
 
 def test_all_canaries_are_reported_and_nobody_is_alarmed(tmp_path: Path) -> None:
@@ -121,10 +121,9 @@ def test_a_node_that_is_offline_is_named_and_new_tokens_wait_for_it(tmp_path: Pa
 def test_tokens_that_exist_are_compared_while_a_node_is_offline(tmp_path: Path) -> None:
     made = planted(tmp_path)
     made.offer_all()
-    with made.lying(ask=lambda _, ask: ask):
-        made.wire.crash_at = 1 + _calls_until(made, "tags")
-        with pytest.raises(CrashError):
-            made.exchange()
+    made.wire.crash_at = "tags"
+    with pytest.raises(CrashError):
+        made.exchange()
     made.wire.crash_at = None
     made.wire.offline = {"GR"}
     assert made.exchange().offline == ("GR",)
@@ -134,15 +133,24 @@ def test_tokens_that_exist_are_compared_while_a_node_is_offline(tmp_path: Path) 
     assert kinds(made)["BG-GR"] == ["handle"]
 
 
-def _calls_until(made: LinkFederation, step: str) -> int:
-    """The number of the first question of a step, found on a copy of the same federation."""
-    copy = planted(made.directory / "copy")
-    copy.offer_all()
-    copy.exchange()
-    seen: list[str] = []
-    for _, ask, _ in copy.wire.passed:
-        seen.append(ask.step)
-    return seen.index(step)
+def test_a_node_that_falls_silent_amid_the_batches_is_named_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+    made = planted(tmp_path)
+    made.offer_all()
+
+    def silent(node: str, ask: LinkAsk) -> LinkAsk:
+        if node == "BE" and ask.said[0].node == "BG":
+            made.wire.offline = {"GR"}
+        return ask
+
+    with made.lying(ask=asks_at("evaluate", None, silent)):
+        summary = made.exchange()
+    assert summary.offline == ("GR",)
+    assert set(summary.points) == {"BE"}  # all had helped it before, and it got what they gave
+    assert {(each.requester, each.by) for each in summary.refused} == {("BG", "GR")}
+    made.wire.offline = set()
+    assert set(made.exchange().points) == set(STATES)
+    assert kinds(made)["BE-GR"] == ["email", "handle"]
+    assert [charged(made, node) for node in STATES] == [charged(made, "BE")] * 3
 
 
 def test_a_first_exchange_without_all_nodes_makes_no_keys_and_says_so(tmp_path: Path) -> None:
@@ -153,26 +161,23 @@ def test_a_first_exchange_without_all_nodes_makes_no_keys_and_says_so(tmp_path: 
     assert made.files.key_set() is None
 
 
-@pytest.mark.parametrize("lose", [False, True], ids=["before the question", "after it, answers lost"])
-def test_a_coordinator_that_is_killed_at_any_question_goes_on_where_it_was(
-    tmp_path: Path, lose: bool
-) -> None:
+@pytest.mark.parametrize("lose", ["before the question", "after it, answers lost"])
+def test_a_coordinator_that_is_killed_at_any_question_goes_on_where_it_was(tmp_path: Path, lose: str) -> None:
     reference = _two(tmp_path / "reference")
     reference.exchange()
     expected, calls = kinds(reference), reference.wire.calls
     assert expected == {"BE-BG": ["phone"]}
     for number in range(calls):
         made = _two(tmp_path / f"killed-{number}")
-        made.wire.crash_at, made.wire.lose_answers = number, lose
+        made.wire.crash_at, made.wire.lose_answers = number, lose != "before the question"
         with pytest.raises(CrashError):
             made.exchange()
         made.wire.crash_at = None
         summary = made.exchange()
-        step = made.wire.passed[-1][1].step if made.wire.passed else ""
-        assert kinds(made) == expected, f"killed at question {number}, before {step}"
+        assert kinds(made) == expected, number
         assert (summary.exchange, summary.troubles) == (f"{made.files.epoch}-0001", ()), number
-        charged = {node.name: _charged(node.log()) for node in made.nodes.values()}
-        assert charged == {name: _charged(reference[name].log()) for name in charged}, number
+        for node in made.nodes:
+            assert charged(made, node) == charged(reference, node), number
         assert not any(node.office.book.alarms() for node in made.nodes.values()), number
 
 
@@ -183,12 +188,3 @@ def _two(directory: Path) -> LinkFederation:
     made["BG"].add({"phone": SHARED_PHONE}, {"phone": "+359 2 555 0001"})
     made.offer_all()
     return made
-
-
-def _charged(entries: list[object]) -> int:
-    """Points that a node has charged, by its log."""
-    return sum(
-        int(entry.details["points"])  # type: ignore[attr-defined]
-        for entry in entries
-        if entry.operation == "link-answer"  # type: ignore[attr-defined]
-    )

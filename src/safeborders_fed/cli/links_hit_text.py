@@ -15,8 +15,8 @@ def text_of(shown: dict[str, Any]) -> str:
     lines = [*shown["reminder"], ""]
     lines += [
         f"Hit {shown['hit']}",
-        f"Your case handle {shown['handle']}: there is a hit with {shown['partner']}, strength class "
-        f"{shown['strength']}.",
+        f"Your case handle {shown['handle']}: there is a hit with {shown['partner']},",
+        f"strength class {shown['strength']}.",
         f"  What is equal:  {IDENTIFIER_TYPES[shown['type']]}; {shown['means']}.",
         f"  Where it stands: {shown['state']}: {shown['standing']}.",
         f"  Found on {str(shown['opened'])[:10]}{_due(shown)}",
@@ -53,8 +53,8 @@ def _record(shown: dict[str, Any]) -> list[str]:
         f"  Record of {record['state']}:",
         f"    cases (their pseudonyms): {', '.join(record['cases'])}",
         f"    contact: {contact['unit']}, {contact['email']}, {contact['phone']}",
-        f"    handling codes: {', '.join(record['handling'])}; purpose: {record['purpose']}; "
-        f"urgency: {record['urgency']}; may be used until {record['expires']}",
+        f"    handling codes: {', '.join(record['handling'])}; purpose: {record['purpose']}",
+        f"    urgency: {record['urgency']}; may be used until {record['expires']}",
     ]
 
 
@@ -62,8 +62,8 @@ def _next(shown: dict[str, Any]) -> list[str]:
     name = shown["hit"][:12]
     if shown["state"] == "open":
         return [
-            "If you approve, the other state gets your case pseudonyms and your unit's contact point, once its",
-            "people have approved too. It never gets the identifier, a name, or anything about a victim.",
+            "If you approve, the other state gets your case pseudonyms and your unit's contact point, once",
+            "its people have approved too. It never gets the identifier, a name, or anything about a victim.",
             f"Next: `safeborders node links approve-hit {name}`, or `decline {name} --reason ...`",
         ]
     if shown["state"] in {"exchanged", "followed-up"}:

@@ -20,6 +20,7 @@ from safeborders_fed.cli import (
     doctor,
     enrolment_node,
     ledger,
+    links_node,
     needs,
     node_study,
     output,
@@ -44,6 +45,7 @@ app.add_typer(roster.app, name="roster")
 app.add_typer(approvers.app, name="approver")
 app.add_typer(node_study.app, name="study")
 app.add_typer(policy.app, name="policy")
+app.add_typer(links_node.app, name="links")
 enrolment_node.register(app)
 app.add_typer(score.model_app, name="model")
 app.add_typer(audit_log.app, name="audit")

@@ -1,12 +1,13 @@
 """Which signatures of a node's own people count for a hit.
 
-Guarantees: a signature counts if its person is enrolled here now, is not an auditor, and has a key that this
+Guarantees: a signature counts if its person is enrolled here as prosecutor now, and has a key that this
 node gave to all others at the start of the epoch: the other state must be able to check it. So many people as
 ``[links] approvals_needed`` says must have signed the name of this hit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from safeborders_fed.errors import RefusedError
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 def people_of(office: Office, epoch: str) -> list[Approver]:
     """The people of this node whose signatures the other states can check in an epoch."""
     known = set(office.require_key_set(epoch).prosecutors(office.node).values())
-    return [
-        person.model_copy(update={"role": "approver"})
-        for person in office.approvers
-        if person.public in known and person.role != "auditor"
-    ]
+    return [person for person in office.approvers if person.public in known]
 
 
 def counted_here(office: Office, row: HitRow) -> tuple[Approval, ...]:
@@ -47,8 +44,8 @@ def require_signed(office: Office, row: HitRow, approval: Approval, subject_hash
     """Requires that one person of this node has signed this.
 
     Raises:
-        RefusedError: ``not-enough-approvals``, or ``not-a-prosecutor`` for who is enrolled here, and whose key
-            the other states do not hold.
+        RefusedError: ``not-enough-approvals``, or ``not-a-prosecutor`` for who is enrolled here with a key
+            that the other states do not hold.
     """
     people = people_of(office, row.epoch)
     enrolled = [person for person in office.approvers if person.public == approval.approver]
@@ -66,3 +63,18 @@ def require_signed(office: Office, row: HitRow, approval: Approval, subject_hash
         needed=1,
         now=office.clock(),
     )
+
+
+def require_prosecutor(approvers: Collection[Approver], name: str, public: str) -> None:
+    """Requires that a person is enrolled here as prosecutor with this key, and that it is not revoked.
+
+    Raises:
+        RefusedError: ``not-a-prosecutor``.
+    """
+    wanted = (name, public, "prosecutor")
+    if not any((known.name, known.public, known.role) == wanted and not known.revoked for known in approvers):
+        raise RefusedError(
+            "not-a-prosecutor",
+            f"{name} is not enrolled here as a prosecutor with this key",
+            "give the name and the key file that you were enrolled with",
+        )

@@ -156,17 +156,18 @@ class Exchange:
         batches = BatchRounds(caller, self._files.epoch, nodes, keys, self._batch_step)
         matching = MatchingRounds(caller, self._files, there, nodes, self._step)
         if keys is not None:
-            if not offline and not self._wish.letters_only and self._is_current():
+            whole = not self._wish.letters_only
+            if whole and not offline and self._is_current():
                 batches.run()
-            if not self._wish.letters_only:
+            if whole and self._is_current():
                 matching.tags()
                 matching.match()
             matching.post()
         return self._summary(caller, nodes, offline, batches, matching)
 
     def _is_current(self) -> bool:
-        """Whether tokens of the epoch can still be made: in its year only."""
-        return f"{self._began:%Y}" == self._files.epoch
+        """Whether tokens of the epoch are made and compared: in its year only. Letters go on after it."""
+        return f"{self._clock():%Y}" == self._files.epoch
 
     def _keys(self, caller: Caller) -> KeySet | None:
         return ceremony_rounds.hold(self._files, caller, self._roster.hash(), self._ceremony_step)
@@ -183,7 +184,7 @@ class Exchange:
             self._exchange,
             self._files.epoch,
             nodes,
-            offline,
+            tuple(sorted({*offline, *(each.node for each in caller.troubles if each.code == NO_REPLY)})),
             batches.points,
             matching.tags_taken,
             matching.hits,

@@ -24,7 +24,7 @@ WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "dummy": "the coordinator reported a hit on a tag that means nothing: it invented it",
         "check": "the partner's check of a hit does not hold: the coordinator invented or swapped it, or the "
         "partner lies",
-        "canaries": "hits that the coordinator had to report were missing: it drops hits, or the partner lies",
+        "canaries": "hits that the coordinator had to report are missing: it drops hits, or the partner lies",
         "flood": "far more hits than usual came at once: the partner may be fishing, or an identifier is "
         "shared by many, as that of a hotline",
         "letter": "a letter did not open or was not one that may come: it was changed, or the partner lies",
@@ -58,3 +58,12 @@ def compare_canaries(office: Office, exchange: str, partner: str) -> None:
     reported = office.hits.canaries(exchange, partner)
     if reported < CANARIES:
         raise_alarm(office, exchange, "canaries", partner, f"{reported} of {CANARIES}")
+
+
+def compare_earlier(office: Office, epoch: str, partner: str) -> None:
+    """Likewise for exchanges before the last one: by now their hits are told, or somebody keeps them back.
+
+    What a partner that was away left open in one exchange is told in the next in which both are there.
+    """
+    for earlier in office.hits.taggings(epoch, partner)[:-2]:
+        compare_canaries(office, earlier.exchange, partner)

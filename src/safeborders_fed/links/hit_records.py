@@ -1,10 +1,10 @@
-"""What a state tells another about a hit when people of both have approved: the record, and the contact point.
+"""What a state tells another about a hit when people of both have approved: its record of it.
 
 Guarantees: the model has no field for an identifier, a name, anything about a victim, or a third state, and
 takes no other fields. Texts that people write are the name, e-mail and telephone of a unit, bounded and
 without marks that a text could hide in; they come from a file of the node's team (``contact.toml``) and not
-from a case. ``seal_ready`` refuses a record in which a form of an identifier of its cases occurs all the same.
-A record has at most ``LONGEST`` bytes.
+from a case. ``seal_ready`` refuses a record in which a form of an identifier of its cases occurs all the
+same. A record has at most ``LONGEST`` bytes.
 
 Handling codes are those of messages in Europol's SIENA (Council document 6243/18, "handling of information"):
 how the receiver may use what it is told.
@@ -38,7 +38,7 @@ HANDLING: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Codes and what each means."""
 URGENCIES: Final = ("routine", "urgent", "immediate")
-_SHORTEST_FORM: Final = 5
+_SHORTEST_PART: Final = 5
 _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 _Code = Literal["H0", "H1", "H2", "H3"]
 _Purpose = Literal["investigation", "prosecution", "victim-identification"]
@@ -98,7 +98,7 @@ class Terms(BaseModel):
             raise ConfigurationError(
                 "no-contact",
                 f"{path} cannot be read, so the other state would not know whom to ask about a hit",
-                "write it: a table [contact] with `unit`, `email` and `phone` of a unit; docs/links.md has one",
+                "write it: a table [contact] with `unit`, `email` and `phone` of a unit; see docs/links.md",
             ) from error
         except ValidationError as error:
             problems = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
@@ -224,14 +224,15 @@ def seal_ready(record: HitRecord, forms: Iterable[str]) -> bytes:
 
     Args:
         record: The record.
-        forms: Normal forms of all identifiers of the cases that it names.
+        forms: Normal forms of all identifiers of the cases that it names (``links.normalise``).
 
     Raises:
         RefusedError: ``identifier-in-record``; the identifier is not quoted.
     """
     data = record.to_bytes()
-    written = _plain("".join((record.contact.unit, record.contact.email, record.contact.phone)))
-    if any(len(_plain(form)) >= _SHORTEST_FORM and _plain(form) in written for form in forms):
+    written = _plain(f"{record.contact.unit}|{record.contact.email}|{record.contact.phone}")
+    parts = {_plain(part) for form in forms for part in form.split(":")[1:]}  # the first names a rule
+    if any(len(part) >= _SHORTEST_PART and part in written for part in parts):
         raise RefusedError(
             "identifier-in-record",
             "the contact point is an identifier of the case itself, or contains one",

@@ -102,7 +102,7 @@ def publish(office: Office) -> None:
     """Ends what is over, and writes for the node's people what they may know of each hit.
 
     Raises:
-        ConfigurationError: ``hits-unwritable`` or ``node-unwritable``.
+        ConfigurationError: ``link-book-unwritable`` or ``node-unwritable``.
     """
     outcomes.expire(office)
     HitPapers(office.home).show({row.id: view(office, row) for row in office.hits.shown()})

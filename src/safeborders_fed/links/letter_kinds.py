@@ -96,7 +96,7 @@ def _approval(office: Office, row: HitRow, content: Mapping[str, Any]) -> None:
         given,
         subject="link-hit",
         subject_hash=row.id,
-        approvers=[Approver(name=name, role="approver", public=key) for name, key in people.items()],
+        approvers=[Approver(name=name, role="prosecutor", public=key) for name, key in people.items()],
         needed=1,
         now=office.clock(),
     )

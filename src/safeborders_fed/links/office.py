@@ -20,6 +20,7 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.audit.log import Event, Fact
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.links import normalise
 from safeborders_fed.links.epoch_keys import EpochKeys
 from safeborders_fed.links.key_set import KeySet
 from safeborders_fed.links.key_shares import NodeSecrets
@@ -27,6 +28,8 @@ from safeborders_fed.links.pairs import PairKeys
 from safeborders_fed.links.switch import Switch
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.desks import EnrolledNow
+from safeborders_fed.node.hit_book import FILE as HITS_FILE
+from safeborders_fed.node.hit_book import HitBook
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.link_book import FILE, LinkBook
@@ -34,7 +37,7 @@ from safeborders_fed.node.link_policy import LinkPolicy
 from safeborders_fed.node.link_vault import LinkVault
 from safeborders_fed.study import canonical
 from safeborders_fed.study.key_files import load_key
-from safeborders_fed.study.link_messages import Said, say
+from safeborders_fed.study.link_messages import LinkAsk, Said, say
 
 if TYPE_CHECKING:
     from safeborders_fed.node.settings import NodeSettings
@@ -139,6 +142,9 @@ class Office:
     def __post_init__(self) -> None:
         self.keys = EpochKeys(self.vault, self.clock)
         self.book = LinkBook(self.home / FILE, self.keys.token_key, self.clock)
+        self.read_in: tuple[str, Mapping[bytes, tuple[str, ...]]] = ("", {})  # for ``opening``
+        self.spread_in = ""  # the exchange in which words about networks went out last (network_letters)
+        self.hits = HitBook(self.home / HITS_FILE, self.clock)
         self.switch = Switch(self.home)
 
     def said(self, kind: str, content: Mapping[str, Any]) -> Said:
@@ -148,6 +154,15 @@ class Office:
     def secrets(self, epoch: str) -> NodeSecrets:
         """The secrets of an epoch. Raises as EpochKeys.secrets."""
         return self.keys.secrets(epoch)
+
+    def epoch(self, ask: LinkAsk) -> str:
+        """The epoch that an ask about tags or hits is in: that of its exchange, if it has tags, or today's.
+
+        So an exchange that goes on over the end of a year ends in the epoch in which it began.
+        """
+        partner = ask.content.get("partner")
+        kept = self.hits.tagging(ask.exchange, partner) if isinstance(partner, str) else None
+        return self.keys.current() if kept is None else kept.epoch
 
     def key_set(self, epoch: str) -> KeySet | None:
         """The keys of an epoch once all nodes said that they pinned the same; None before that."""
@@ -177,8 +192,6 @@ class Office:
 
     def identified(self) -> Iterator[Identified]:
         """Every normal form of every identifier in the latest snapshot; nothing from an empty store."""
-        from safeborders_fed.links import normalise
-
         if self.store.latest_snapshot() is None:
             return
         table = self.store.identifiers()

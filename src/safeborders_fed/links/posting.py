@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from safeborders_fed.errors import SafeBordersError
-from safeborders_fed.links import deciding, hit_alarms, hits
+from safeborders_fed.errors import ConfigurationError, DefectError, SafeBordersError
+from safeborders_fed.links import deciding, hit_alarms, hits, network_letters
 from safeborders_fed.links.asks import State, parsed, require_partner, said_content
 from safeborders_fed.links.key_shares import Epoch
 from safeborders_fed.links.letter_kinds import receive
@@ -83,7 +83,7 @@ def post(office: Office, ask: LinkAsk) -> LinkAnswer:
     Raises:
         RefusedError: ``not-a-partner``.
         PeerError: ``bad-link-ask``, or as ``Office.pair``.
-        ConfigurationError: ``hits-unwritable`` or ``node-unwritable``.
+        ConfigurationError: ``link-book-unwritable`` or ``node-unwritable``.
     """
     partner = parsed(_PostAsk, ask.content).partner
     require_partner(office, partner)
@@ -92,6 +92,7 @@ def post(office: Office, ask: LinkAsk) -> LinkAnswer:
         if said.node == partner:
             _take(office, ask.exchange, said)
     seal_records(office, partner)
+    network_letters.spread(office, ask.exchange)
     answer = _bundles(office, ask.exchange, partner)
     hits.publish(office)
     office.hits.settle(office.audit_log)
@@ -130,12 +131,14 @@ def _take_letter(office: Office, exchange: str, partner: str, epoch: str, letter
             hit_alarms.raise_alarm(office, exchange, "letter", partner, letter.hit[:12])
         return
     kept = Letter(letter.id, epoch, letter.hit, letter.kind, canonical.serialise(letter.content))
-    if not HitLetters(office.hits).take_in(partner, kept):
-        return
     try:
-        with office.hits.transaction():
-            receive(office, row, letter.kind, letter.content)
-    except SafeBordersError:
+        with office.hits.transaction():  # a letter is known as soon as what it says is done, and no sooner
+            if HitLetters(office.hits).take_in(partner, kept):
+                receive(office, office.hits.hit(row.id), letter.kind, letter.content)
+    except SafeBordersError as error:
+        if isinstance(error, ConfigurationError | DefectError):
+            raise
+        HitLetters(office.hits).take_in(partner, kept)
         hit_alarms.raise_alarm(office, exchange, "letter", partner, letter.hit[:12])
 
 
@@ -158,8 +161,9 @@ def _bundles(office: Office, exchange: str, partner: str) -> Said:
         data = office.pair(epoch, partner).seal(exchange, office.node, plain)
         sealed.append({"to": partner, "epoch": epoch, "sealed": data.hex()})
     said = office.said("letters", {"exchange": exchange, "letters": sealed})
-    box.keep_bundle(partner, exchange, facts, canonical.serialise(said.model_dump()))
-    box.have_said(partner, owed)
+    with office.hits.transaction():
+        box.keep_bundle(partner, exchange, facts, canonical.serialise(said.model_dump()))
+        box.have_said(partner, owed)
     return said
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.contract import IDENTIFIER_TYPES
 from safeborders_fed.errors import DataError, UsageError
+from safeborders_fed.links import normalise
 from safeborders_fed.links.epoch_keys import unwritable
 from safeborders_fed.links.office import Office
 
@@ -85,8 +86,6 @@ def entries_of(kind: str, value: str, reason: str, *, state: str) -> list[Stoppe
         UsageError: ``unknown-identifier-type``.
         DataError: ``no-normal-form``.
     """
-    from safeborders_fed.links import normalise
-
     if kind not in IDENTIFIER_TYPES:
         raise UsageError(
             "unknown-identifier-type",

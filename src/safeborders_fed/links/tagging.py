@@ -39,7 +39,7 @@ from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Said, array
 
 if TYPE_CHECKING:
     from safeborders_fed.links.office import Office
-    from safeborders_fed.node.link_book import TokenRow
+    from safeborders_fed.node.link_tokens import TokenRow
 
 MOST_HITS: Final = 4_000
 """In one ask."""
@@ -105,8 +105,9 @@ def tags(office: Office, ask: LinkAsk) -> LinkAnswer:
     """
     partner = parsed(_TagsAsk, ask.content).partner
     require_partner(office, partner)
-    epoch = office.epoch(ask)
+    epoch = office.keys.current()
     tagging = _tagging(office, ask.exchange, epoch, partner)
+    hit_alarms.compare_earlier(office, epoch, partner)
     tokens = office.book.tagged(epoch, partner, ask.exchange)
     rows = Handles(office, epoch, partner).rows(tagging, tokens)
     arrays = {
@@ -214,14 +215,13 @@ def _told(office: Office, ask: LinkAsk) -> _Told:
     """What the coordinator reports, without what cannot be: each of these is an alarm."""
     asked = parsed(_HitsAsk, ask.content)
     require_partner(office, asked.partner)
-    epoch, partner = office.epoch(ask), asked.partner
+    epoch, partner = office.keys.current(), asked.partner
     handles = Handles(office, epoch, partner)
-    index = handles.index(office.hits.taggings(epoch, partner), office.book.tagged(epoch, partner))
     reported = [Reported(*row) for row in asked.hits]
     own, their = Counter(hit.own for hit in reported), Counter(hit.their for hit in reported)
     known: list[tuple[Reported, Own]] = []
     for hit in reported:
-        behind = index.get(_bytes(hit.own))
+        behind = handles.behind(_bytes(hit.own))
         if hit.partner != partner or len(hit.own) != len(hit.their) or behind is None:
             hit_alarms.raise_alarm(office, ask.exchange, "unknown", partner, hit.own)
         elif own[hit.own] > 1 or their[hit.their] > 1:

@@ -75,15 +75,15 @@ def has_ended(office: Office, own: OwnBatch) -> bool:
     return True
 
 
-def approved(office: Office, own: OwnBatch) -> tuple[Approval, ...]:
-    """The approvals of a batch that count here now; none if they are not enough."""
+def approved(office: Office, own: OwnBatch, needed: int | None = None) -> tuple[Approval, ...]:
+    """Approvals of a batch that count here now; none if fewer than the policy needs, or than ``needed``."""
     try:
         return require_approvals(
             [Approval.from_bytes(content) for content in office.book.batches.approvals(own.id)],
             subject="link-batch",
             subject_hash=own.id,
             approvers=tuple(office.approvers),
-            needed=office.policy.approvals_needed,
+            needed=office.policy.approvals_needed if needed is None else needed,
             now=office.clock(),
         )
     except RefusedError:
@@ -122,6 +122,13 @@ def _sent(
         points=array_hash(_array(chunk.points)),
     )
     said = office.said("chunk", content.model_dump(mode="json"))
+    office.audit_log.append_if_new(
+        f"link-sent/{chunk.batch}/{chunk.number}",
+        Operation.LINK_BATCH,
+        who=", ".join(each.name for each in approvals)[:200],
+        why="blinded points of an approved batch go out to all nodes, which learn no identifier from them",
+        details={"batch": own.id, "chunk": chunk.number, "type": chunk.kind, "points": chunk.count},
+    )
     fixed = office.book.batches.send(chunk, said.model_dump_json().encode("utf-8"), said.hash)
     return Said.model_validate_json(fixed)
 

@@ -42,7 +42,7 @@ NEEDED_FOR_KEYS: Final = 2
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-Subject = Literal["study", "key-acceptance", "reconciliation", "link-batch"]
+Subject = Literal["study", "key-acceptance", "reconciliation", "link-batch", "link-hit"]
 Role = Literal["approver", "auditor", "prosecutor"]
 PersonName = Annotated[str, Limit(min_length=1, max_length=200)]
 
@@ -59,7 +59,7 @@ class Revoked(BaseModel):
 class Approver(BaseModel):
     """A person enrolled at this node.
 
-    An auditor reads and never approves; a prosecutor approves batches for links, and nothing else.
+    An auditor reads and never approves; a prosecutor approves batches and hits of links, and nothing else.
 
     Attributes:
         since: Day of their enrolment, where it was written down.
@@ -213,7 +213,7 @@ def require_approvals(
 
 def role_for(subject: Subject) -> Role:
     """The role whose people approve a subject."""
-    return "prosecutor" if subject == "link-batch" else "approver"
+    return "prosecutor" if subject in {"link-batch", "link-hit"} else "approver"
 
 
 def was_signed_here(approval: Approval, approvers: Collection[Approver]) -> bool:

@@ -9,6 +9,8 @@ Guarantees:
 - The ledger is one state between two transactions. What is copied after it (audit log, case store, studies)
   knows at least as much: no charge of the copied ledger is missing from the copied log and the ledger's
   outbox together, and every snapshot that the ledger names is there.
+- So are the books of links, which are copied before the log too (``node.link_copies``). The secrets of the
+  year's epoch are in a backup, sealed; so are its tokens. They open with the key file of that time only.
 - The audit log is copied up to its last signed line.
 - Case data and reviews are copied as they lie there, encrypted; every file of the store is checked first.
 - The audit log names every backup: a record of it is on the disk before the file has its name.
@@ -48,9 +50,11 @@ from safeborders_fed.cases.withholding import FILE as ERASED
 from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
+from safeborders_fed.node import link_copies
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.layout import HITS, PAPERS
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.study_directory import DIRECTORY as STUDIES
 from safeborders_fed.node.study_papers import APPROVALS, REFUSALS, WITHDRAWALS
@@ -66,12 +70,19 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 LEDGER: Final = "ledger.sqlite"
 AUDIT: Final = "audit.jsonl"
-LEFT_OUT: Final = frozenset({"run", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", AUDIT, f".{AUDIT}.lock"})
+LEFT_OUT: Final = link_copies.LEFT_OUT | {
+    "run",
+    LEDGER,
+    f"{LEDGER}-wal",
+    f"{LEDGER}-shm",
+    AUDIT,
+    f".{AUDIT}.lock",
+}
 NOTHING: Final = Caps(0.0, 0.0, 0.0)
 """For a ledger that is opened to be read."""
 _PARTS: Final = (".part", ".partial")
 _PRIVATE: Final = b"PRIVATE KEY-----"
-_BOX: Final = re.compile(rf"{STUDIES}/[^/]+/({APPROVALS}|{REFUSALS}|{WITHDRAWALS})/")
+_BOX: Final = re.compile(rf"({STUDIES}/[^/]+/({APPROVALS}|{REFUSALS}|{WITHDRAWALS})|{HITS}/{PAPERS})/")
 
 
 class _Model(BaseModel):
@@ -206,6 +217,7 @@ def _leave_record(
 def _fill(archive: _Archive, settings: NodeSettings, out: Path, public: str) -> Manifest:
     """Adds all there is, the ledger first: what comes later knows at least as much."""
     head = _add_ledger(archive, settings.home / LEDGER, out)
+    link_copies.add_copies(settings.home, out, archive.add_file)
     audit = _add_audit_log(archive, settings.audit_path)
     store = settings.open_store()
     with lock(settings.store_path):  # over both: new keys or an erasure change store and reviews together
@@ -309,7 +321,7 @@ def _add_others(archive: _Archive, settings: NodeSettings) -> None:
                 archive.add(name, file, os.fstat(file.fileno()).st_size)
         except FileNotFoundError:  # replaced or removed since it was listed
             continue
-    for box in sorted(settings.home.glob(f"{STUDIES}/*/*")):
+    for box in sorted([*settings.home.glob(f"{STUDIES}/*/*"), *settings.home.glob(f"{HITS}/*")]):
         if _BOX.match(f"{box.relative_to(settings.home).as_posix()}/"):
             for path, content in papers(box):
                 name = path.relative_to(settings.home).as_posix()

@@ -190,7 +190,7 @@ class HitBook(HitDatabase):
         return int(row[0])
 
     def set_found(self, exchange: str, hits: Iterable[HitRow]) -> None:
-        """Keeps what the coordinator reports, without what it reported in other exchanges and never verified."""
+        """Keeps what the coordinator reports; what it reported in other exchanges and never verified goes."""
         names = ("id", "epoch", "partner", "kind", "strength", "digest", "own_handle", "their_handle")
         columns = (*names, "exchange", "state", "found_at")
         with self.transaction():

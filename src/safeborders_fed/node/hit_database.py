@@ -1,22 +1,20 @@
 """The database under a node's hits: durable transactions, and what is yet to be written to the audit log.
 
-Guarantees: SQLite with WAL and ``synchronous=FULL``: what was committed survives a crash; a write that fails
-leaves everything as it was. What has to be on record is committed together with what it is about, and is
-handed to the audit log afterwards, each entry once (``settle``).
+Guarantees: those of ``link_database``. What has to be on record is committed together with what it is about,
+and is handed to the audit log afterwards, each entry once (``settle``).
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
 from safeborders_fed.audit.chain import Operation
-from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.journal import now
+from safeborders_fed.node.link_database import LinkDatabase
 from safeborders_fed.study import canonical
 
 
@@ -36,7 +34,6 @@ class Log(Protocol):
         ...
 
 
-_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE tagging (
     exchange TEXT NOT NULL,
@@ -121,14 +118,10 @@ CREATE TABLE outbox (
     content BLOB NOT NULL
 ) STRICT;
 """
+_STEPS: Final = (_SCHEMA,)
 
 
-def now() -> datetime:
-    """The time, UTC."""
-    return datetime.now(UTC)
-
-
-class HitDatabase:
+class HitDatabase(LinkDatabase):
     """One database of hits.
 
     Args:
@@ -136,75 +129,26 @@ class HitDatabase:
         clock: Gives the time, UTC.
 
     Raises:
-        ConfigurationError: ``hits-unreadable``, or ``hits-newer`` for one of later software.
+        ConfigurationError: ``link-book-unreadable``, or ``link-book-newer`` for one of later software.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = now) -> None:
         self.clock = clock
-        try:
-            if not path.exists():  # never readable by others, not for a moment
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = FULL")
-            self.db.execute("PRAGMA foreign_keys = ON")
-            self._prepare(path)
-        except sqlite3.DatabaseError as error:
-            raise ConfigurationError(
-                "hits-unreadable",
-                f"the hits in {path.name} cannot be read: {error}",
-                "restore the node's directory from backup",
-            ) from error
-
-    def _prepare(self, path: Path) -> None:
-        found = self._version()
-        if found > _VERSION:
-            self.db.close()
-            raise ConfigurationError(
-                "hits-newer",
-                f"{path.name} was written by later software",
-                "install the software that wrote it, or a later one",
-            )
-        if found == _VERSION:
-            return
-        with self.transaction():
-            if self._version() == 0:  # asked again: another process may have been first
-                for statement in _SCHEMA.split(";\n"):
-                    self.db.execute(statement)
-                self.db.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _version(self) -> int:
-        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
-
-    def close(self) -> None:
-        """Closes the database."""
-        self.db.close()
+        super().__init__(path, _STEPS)
+        self.db.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written within is written, or nothing. One within another is part of it.
 
         Raises:
-            ConfigurationError: ``hits-unwritable``; nothing was changed.
+            ConfigurationError: ``link-book-unwritable``; nothing was changed.
         """
         if self.db.in_transaction:
             yield
-            return
-        try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
+        else:
+            with super().transaction():
                 yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:  # a full disk may have rolled it back already
-                    self.db.execute("ROLLBACK")
-                raise
-        except sqlite3.OperationalError as error:
-            raise ConfigurationError(
-                "hits-unwritable",
-                f"the hits cannot be written: {error}",
-                "free space on the disk, or mend the rights of the node's directory",
-            ) from error
 
     def note(
         self, key: str, operation: Operation, *, who: str, why: str, details: Mapping[str, str | int]

@@ -5,10 +5,10 @@ Layout, in the node's directory::
     hits/HIT.json    what people may know of a hit (``links.hits``)
     hits/papers/     where they leave their yes, no, outcome, or that they looked
 
-Guarantees: a file is there as a whole or not at all. Where the node's roles are set, approvers read the files
-and leave papers as users of their own; who is neither approver nor operator can do neither. So the box is read
-with distrust (``node.boxes``): what is signed counts by its signature, and who looked is told by the machine,
-which knows whose file it is. Nothing in these files tells what the other state has not agreed to tell.
+Guarantees: a file is there as a whole or not at all. Where the node's roles are set, approvers read the
+files and leave papers as users of their own; who is neither approver nor operator can do neither. So the box
+is read with distrust (``node.boxes``): what is signed counts by its signature, and who looked is told by the
+machine, which knows whose file it is. Nothing in here tells what the other state has not agreed to tell.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """New keys for a node's case store: ``safeborders node cases rekey``.
 
-Guarantees: every file of every snapshot, the manifests, the review lists and the list of erased victims are
-encrypted anew under two new secrets, and each bucket file under a new data key; snapshots keep their ids, so
-studies under way go on. Killed at any point, the store opens with the key file that is there: with the old
-keys, or with the new ones. At the end the old secrets are gone from the key file. The secret for pseudonyms
-stays (ADR 23): under another one the same person would be somebody else in the next import.
+Guarantees: every file of every snapshot, the manifests, the review lists, the list of erased victims and the
+secrets of links are encrypted anew under two new secrets, and each bucket file under a new data key;
+snapshots keep their ids, so studies under way go on. Killed at any point, the store opens with the key file
+that is there: with the old keys, or with the new ones. At the end the old secrets are gone from the key file.
+The secret for pseudonyms stays (ADR 23): under another one the same person would be somebody else in the next
+import.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from safeborders_fed.cases.staging import Staged
 from safeborders_fed.cases.store import HEAD
 from safeborders_fed.cases.withholding import Tombstones, sealed_list
 from safeborders_fed.node import key_source, key_succession
+from safeborders_fed.node.link_vault import LinkVault
 from safeborders_fed.node.store_rest import Resting, at_rest
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def _stage(
     if tombstones.path.exists():
         new = replace(store.files, sealer=sealer)
         staged.put(tombstones.path, sealed_list(new, tombstones.digests))
+    LinkVault(resting.home, store.keys).stage_under(keys, staged)
     staged.put(store.files.directory / HEAD, store.head_under(keys))
     resting.log.append(
         Operation.REKEY,

@@ -8,6 +8,7 @@ Guarantees:
 - The ledger is marked before the directory appears: nothing is reserved or spent until two people settle it
   (``safeborders node ledger sign`` and ``reconcile``), since what was spent after the backup is not in it.
   Whether the other nodes know of more is seen at the next study, whatever these two decide.
+- What other states may have been charged in links since the backup counts as spent (``node.link_copies``).
 - The restored audit log says that it was restored, from what, and by whom.
 """
 
@@ -30,8 +31,10 @@ from safeborders_fed.cases.snapshots import sync_directory
 from safeborders_fed.errors import ConfigurationError, DataError, PeerError
 from safeborders_fed.masking import signing
 from safeborders_fed.masking.signing import Purpose
+from safeborders_fed.node import link_copies
 from safeborders_fed.node.backup import AUDIT, LEDGER, LEFT_OUT, MANIFEST, NOTHING, BackedUp, Manifest
 from safeborders_fed.node.ledger import Ledger
+from safeborders_fed.node.link_book import FILE as LINK_BOOK
 from safeborders_fed.node.settings import NodeSettings
 from safeborders_fed.study.key_files import load_key
 
@@ -124,7 +127,7 @@ def _write(content: IO[bytes], member: tarfile.TarInfo, staging: Path) -> Backed
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts or name.as_posix() != member.name or not name.parts:
         raise _altered(f"{member.name!r} is no name of a node's file")
-    if name.parts[0] in LEFT_OUT - {LEDGER, AUDIT}:
+    if name.parts[0] in LEFT_OUT - {LEDGER, AUDIT, *link_copies.DATABASES}:
         raise _altered(f"{member.name!r} is never backed up")
     path = staging / member.name
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -168,6 +171,8 @@ def _check_and_mark(staging: Path, manifest: Manifest, key: Ed25519PrivateKey, w
         if manifest.ledger is not None and ledger.head() != manifest.ledger:
             raise _altered("its ledger does not end where the manifest says")
         ledger.mark_restored(manifest.hash())
+    if settings.links is not None or (staging / LINK_BOOK).exists():
+        link_copies.mark_restored(staging)
     with AuditLog(settings.audit_path, key, settings.country) as log:
         if tuple(log.head()) != (manifest.audit_entries, manifest.audit_head):
             raise _altered("its audit log does not end where the manifest says")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safeborders_fed.audit.log import AuditLog
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class Resting:
     """A store at rest: nothing else of the node writes to it or to the audit log."""
 
+    home: Path
     store: CaseStore
     reviews: Reviews
     log: AuditLog
@@ -41,7 +43,7 @@ def at_rest(settings: NodeSettings) -> Iterator[Resting]:
     with alone(settings) as store:
         reviews = Reviews(settings.home, store.files.sealer, store.require_current)
         with _log(settings) as log, reviews.writing(), changing(settings):
-            yield Resting(store, reviews, log)
+            yield Resting(settings.home, store, reviews, log)
 
 
 def _log(settings: NodeSettings) -> AuditLog:
