@@ -153,6 +153,9 @@ def test_letters_alone_bring_no_new_tokens(made: LinkFederation, capsys: pytest.
     links(made, capsys, "run", "--letters")
     assert {ask.step for _, ask, _ in made.wire.passed} == {"commit", "post"}
     assert {row.state for node in made.nodes.values() for row in node.hits()} == {"exchanged"}
+    links(made, capsys, "run", "--letters")
+    given = [(node, said.hash) for node, ask, _ in made.wire.asks("post") for said in ask.said]
+    assert len(set(given)) == len(given)  # each text once, however often its state says it
 
 
 def test_a_wish_and_a_state_that_are_damaged_are_said_to_be(made: LinkFederation) -> None:
