@@ -21,7 +21,7 @@ from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.door import Noise
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.participant import Participant
+from safeborders_fed.node.participant import LinkDesk, Participant
 from safeborders_fed.node.policy import POPULATIONS, Policy
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.privacy.noise import discrete_gaussian
@@ -37,7 +37,7 @@ ALL_COLUMNS = frozenset(field.name for field in FIELDS)
 CAPS = Caps(study=10.0, year=20.0, lifetime=30.0)
 POLICY = Policy(
     analyses=frozenset({"logistic", "trends", "typology"}),
-    columns=ALL_COLUMNS,
+    columns=ALL_COLUMNS | {"links"},
     purposes=frozenset(PURPOSE_CATEGORIES),
     populations=frozenset(POPULATIONS),
     epsilon_per_study=20.0,
@@ -142,6 +142,7 @@ def participant(
     ceremony: Ceremony = SMALL,
     studies: NodeStudies | None = None,
     share_reviews: bool = False,
+    links: LinkDesk | None = None,
     clock: Callable[[], datetime] = now,
 ) -> Participant:
     ledger = Ledger(directory / f"{node}.ledger.sqlite", policy.caps(), clock)
@@ -155,6 +156,7 @@ def participant(
         noise=noise,
         studies=studies,
         share_reviews=share_reviews,
+        links=links,
         clock=clock,
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from link_offices import Clock, LinkNode, Person, Row, make_keys, nodes, run
-
 from safeborders_fed.links.deciding import take_papers
 from safeborders_fed.links.hits import publish
 from safeborders_fed.node.approvals import approve
@@ -140,7 +139,7 @@ class Pair:
 
 
 def signed(
-    person: Person, hit: str, act: Act, word: str, clock: Clock, days: int = 90, **paper: Any
+    person: Person, hit: str, act: Act, word: str, clock: Clock, *, days: int = 90, **paper: Any
 ) -> HitPaper:
     """A paper about a hit."""
     approval = approve(

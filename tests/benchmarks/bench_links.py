@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from link_keys import EPOCH, Keyed
 from safeborders_fed.links import oprf, ristretto
-from safeborders_fed.links.pairs import PairKeys, filled, handle_of
+from safeborders_fed.links.pairs import PairKeys, bucket, handle_of
 
 NODES = ("BE", "BG", "FI", "GR", "IT", "PL", "PT", "RO")
 KIND = "phone"
@@ -106,7 +106,8 @@ def tags_of(node: str, tokens: list[bytes]) -> tuple[dict[str, list[bytes]], Ste
                 pair = PairKeys.derive(secrets, _KEYS, node, partner)
                 rows = [(pair.tag(token), handle_of(secrets.handle_key, partner, token)) for token in tokens]
                 rows += [(tag, os.urandom(16)) for tag in pair.canaries("e1", CANARIES)]
-                sent[partner] = [tag for tag, _ in filled(rows)]
+                rows += [(os.urandom(16), os.urandom(16)) for _ in range(bucket(len(rows)) - len(rows))]
+                sent[partner] = [tag for tag, _ in sorted(rows)]
     return sent, steps
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from federation_of import NODES, POLICY, analysis_table, approve, participant, run_study, study
-from safeborders_fed.analyses.trend_choice import CATALOGUE
+from safeborders_fed.analyses.trend_choice import CATALOGUE, OF_LINKS
 from safeborders_fed.cases.encoding import NO_VICTIM
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.reporting.disclosure import disclose
@@ -21,7 +21,7 @@ PARAMETERS = {
     "first_year": 2018,
     "last_year": 2025,
     "frequency": "Q",
-    "tables": [name for name in CATALOGUE if name != "corridors-over-time"],
+    "tables": [name for name in CATALOGUE if name not in ("corridors-over-time", *OF_LINKS)],
     "states": list(NODES),
 }
 

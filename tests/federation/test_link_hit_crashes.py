@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hit_pair import Pair, other, pair
 
+from hit_pair import Pair, pair
 from safeborders_fed.node.hit_book import HitRow
 from safeborders_fed.node.link_database import LinkDatabase
 

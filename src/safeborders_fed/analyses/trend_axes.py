@@ -7,24 +7,34 @@ never from case data: a code that nobody has is there all the same, and so is a 
 A victim with several values of a multi-valued field stands at "Several" (ADR 25). The period is that of the
 latest registration; a victim registered outside the public periods stands at "Other", and so does, in tables
 of quarters, one whose registration is known to the year only.
+
+Links. On the axes ``partner`` and ``link`` a victim stands where the node's own book of hits puts the cases
+of that victim's records: with a hit that both states approved and exchanged, at the partner state and at the
+type of identifier; with several of them, at "Several"; else at "NoLink". The book, which names cases, is held
+fixed: given the hits that were exchanged, where a victim stands depends on that victim's records alone, so
+one victim is one cell of each table here as everywhere, and the bound and the cost are those of any trend
+table. What this does not cover: whether a hit came to be. Without one state's victim the hit might not exist,
+and then victims of the other state, and others in the same case, would stand elsewhere, however many they
+are. That a link exists is protected by the rules of links (who must approve, who learns it), and by no
+epsilon (``docs/links.md``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from safeborders_fed.cases.contract import UNKNOWN, Kind, field
-from safeborders_fed.cases.countries import EU_STATES
+from safeborders_fed.cases.contract import IDENTIFIER_TYPES, LINKS, UNKNOWN, Kind, field
+from safeborders_fed.cases.countries import EU_STATES, STATES
 from safeborders_fed.cases.encoding import bin_names, single_bins
 from safeborders_fed.errors import RefusedError
 
 if TYPE_CHECKING:
-    from safeborders_fed.cases.encoding import Victims
+    from safeborders_fed.cases.encoding import Linked, Victims
 
 OTHER_PERIODS: Final = "Other"
 SEVERAL_FORMS: Final = "SeveralForms"
@@ -42,6 +52,7 @@ AGE_GROUPS: Final[dict[str, tuple[str, ...]]] = {
 """Public groups of age bands; ``0--17`` and ``18+`` hold those whose band is not known more closely."""
 CITIZENSHIP_GROUPS: Final = ("Own", "OtherEU", "NonEU", UNKNOWN)
 """Citizenship seen from the state that reports: its own, of another member state, of none."""
+NO_LINK: Final = "NoLink"
 COMPLETE: Final = "Complete"
 GAPS: Final = (
     "forms_of_exploitation",
@@ -144,6 +155,8 @@ def further_axes() -> tuple[TrendAxis, ...]:
         _single_axis("recruiter", "recruiter_relationship"),
         _single_axis("sex", "sex"),
         TrendAxis("gap", (COMPLETE, *GAPS, SEVERAL), GAPS, _gaps),
+        _link_axis("partner", tuple(STATES), lambda linked: linked.partners),
+        _link_axis("link", tuple(IDENTIFIER_TYPES), lambda linked: linked.kinds),
     )
 
 
@@ -170,6 +183,22 @@ def _multi_axis(name: str, source: str, several: str) -> TrendAxis:
         return _one_of(bits.astype(np.int64), several=len(codes), none=len(codes) + 1)
 
     return TrendAxis(name, (*codes, several, UNKNOWN), (source,), place)
+
+
+def _link_axis(name: str, codes: tuple[str, ...], words: Callable[[Linked], frozenset[str]]) -> TrendAxis:
+    """No link, one of the codes, or several; what is none of the codes stands at several."""
+    place_of = {code: place for place, code in enumerate(codes, start=1)}
+    several = len(codes) + 1
+
+    def of(pseudonym: str, links: Mapping[str, Linked]) -> int:
+        found = words(links[pseudonym]) if pseudonym in links else frozenset()
+        return place_of.get(next(iter(found)), several) if len(found) == 1 else several if found else 0
+
+    def place(victims: Victims, node: str) -> Places:
+        del node
+        return np.array([of(str(each), victims.links) for each in victims.pseudonyms], dtype=np.int64)
+
+    return TrendAxis(name, (NO_LINK, *codes, SEVERAL), (LINKS.name,), place)
 
 
 def _one_of(bits: Places, *, several: int, none: int) -> Places:

@@ -43,6 +43,8 @@ TableName = Literal[
     "corridors-over-time",
     "recruitment-over-time",
     "means-over-time",
+    "link-partners",
+    "link-types",
 ]
 CATALOGUE: Final[dict[TableName, tuple[str, ...]]] = {
     "forms": (PERIOD, "form"),
@@ -61,13 +63,20 @@ CATALOGUE: Final[dict[TableName, tuple[str, ...]]] = {
     "corridors-over-time": (PERIOD, "citizenship", "exploitation"),
     "recruitment-over-time": (PERIOD, "recruitment"),
     "means-over-time": (PERIOD, "means"),
+    "link-partners": (STATE, "partner"),
+    "link-types": (PERIOD, "link"),
 }
 """What a manifest may choose, and the dimensions of each.
 
 The five over time are what early warning follows. Four of them fit 40 quarters together. Corridors have 1,369
 cells a period, so that a study holds six periods and "Other": a study of each quarter, or of the last few,
 and its release is read after the earlier ones (``reporting.over_time``).
+
+The two of links count victims with a hit that was exchanged with another state (``trend_axes``). A node must
+permit the column ``links`` for them.
 """
+OF_LINKS: Final[tuple[TableName, ...]] = ("link-partners", "link-types")
+"""Tables of which epsilon covers the counts, and not that a link exists."""
 OF_STATES: Final = frozenset(name for name, axes in CATALOGUE.items() if STATE in axes)
 """Tables that need the states of the study among the parameters."""
 _MARGINS: Final = 0.25
@@ -85,6 +94,8 @@ _ORDER: Final[tuple[str, ...]] = (
     "sex",
     "age",
     "gap",
+    "partner",
+    "link",
 )
 
 

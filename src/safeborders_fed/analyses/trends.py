@@ -33,7 +33,7 @@ from safeborders_fed.analyses.consistency import Consistency, Kept
 from safeborders_fed.analyses.expectation import VICTIMS, Expected, Figure
 from safeborders_fed.analyses.trend_axes import AGE_GROUPS, OTHER_PERIODS, SEVERAL_FORMS
 from safeborders_fed.analyses.trend_choice import MOST_CELLS, OF_STATES, Choice, TableName
-from safeborders_fed.cases.contract import Field, field
+from safeborders_fed.cases.contract import Field, column
 from safeborders_fed.privacy.bounded_sum import BoundedSumBuilder
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Trends(Analysis[TrendsParameters, NDArray[np.int64], TrendsState]):
         if self.parameters.population == "minors":
             needed.append("age_band")
         return tuple(
-            field(name) for name in dict.fromkeys(["registration_date", *needed, "trafficking_status"])
+            column(name) for name in dict.fromkeys(["registration_date", *needed, "trafficking_status"])
         )
 
     def stages(self) -> tuple[Stage, ...]:

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     """At most one value of a list."""
     MULTI = "multi"
     """Any number of values of a list, each known present, known absent, or not known."""
+    LINK = "link"
+    """No field of case files: what the node's own book of hits says of a victim's identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,10 @@ IDENTIFIER_TYPES: Final[dict[str, str]] = {
 IDENTIFIER_OWNERS: Final = ("Victim", "Recruiter", "Transporter", "Exploiter", "Facilitator", UNKNOWN)
 """Whose an identifier is."""
 
+LINKS: Final = Field("links", "Links with other states", Kind.LINK, "SafeBorders")
+"""What a policy must permit, and a manifest name, before a study may count who has a link. It is no column of
+case files: no mapping fills it, and no case store holds it."""
+
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
 
@@ -231,6 +237,11 @@ def field(name: str) -> Field:
             f"the data contract has no field {name!r}",
             "choose one of those that `safeborders node contract` lists",
         ) from None
+
+
+def column(name: str) -> Field:
+    """What a manifest or a policy calls a column: a field, or the links. Raises as ``field``."""
+    return LINKS if name == LINKS.name else field(name)
 
 
 def features() -> Iterator[Field]:

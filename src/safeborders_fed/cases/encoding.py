@@ -10,8 +10,9 @@ alone; whether a victim is held out depends on the keyed pseudonym alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,6 +36,19 @@ ABOUT_OTHERS: Final = ("exploiter", "exploiter_relationship", "recruiter_relatio
 """Fields that describe recruiters and exploiters: features of a case, never labels."""
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What a node's book of hits says of one victim: with whom, and by which types of identifier.
+
+    Attributes:
+        partners: States with which a hit on an identifier in this victim's cases was exchanged.
+        kinds: Types of those identifiers.
+    """
+
+    partners: frozenset[str]
+    kinds: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Victims:
     """The victims of one snapshot, one entry each.
@@ -43,6 +57,7 @@ class Victims:
         pseudonyms: str, shape (n,), sorted: 32 hexadecimal digits each.
         years: int16, shape (n,): year of the latest registration.
         quarters: int8, shape (n,): quarter (1 to 4) of that registration; 0 where only its year is known.
+        links: Pseudonym to what is known of a victim's links; who is not there has none.
         singles: field name to int16, shape (n,): position in the field's codes, -1 for not known.
         present: field name to uint32, shape (n,): bit i says that the i-th code is present.
         known: field name to uint32, shape (n,): bit i says that it is known whether the i-th is present.
@@ -54,6 +69,7 @@ class Victims:
     present: dict[str, NDArray[np.uint32]]
     known: dict[str, NDArray[np.uint32]]
     quarters: NDArray[np.int8]
+    links: Mapping[str, Linked] = attribute(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pseudonyms)
@@ -67,6 +83,7 @@ class Victims:
             {name: column[chosen] for name, column in self.present.items()},
             {name: column[chosen] for name, column in self.known.items()},
             self.quarters[chosen],
+            self.links,
         )
 
     def minors(self) -> NDArray[np.bool_]:
@@ -94,10 +111,18 @@ class Victims:
         return draws < percent
 
 
-def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
+def merge(
+    table: pa.Table, fields: Sequence[Field], links: Callable[[], Mapping[str, Linked]] | None = None
+) -> Victims:
     """The victims of an analysis table (``cases.store``), with the given single and multi fields.
 
     The date of registration is always read: it decides which record is the latest.
+
+    Args:
+        table: The analysis table.
+        fields: What to merge.
+        links: Reads the node's book of hits; asked only if the links are among ``fields``. Without it
+            nobody has one.
     """
     singles = [entry for entry in fields if entry.kind == Kind.SINGLE]
     multis = [entry for entry in fields if entry.kind == Kind.MULTI]
@@ -138,6 +163,7 @@ def merge(table: pa.Table, fields: Sequence[Field]) -> Victims:
         present={entry.name: united(entry.name) for entry in multis},
         known={entry.name: united(f"{entry.name}_known") for entry in multis},
         quarters=quarters[ends].astype(np.int8),
+        links=links() if links is not None and any(entry.kind == Kind.LINK for entry in fields) else {},
     )
 
 

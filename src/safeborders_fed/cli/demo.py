@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _STEPS: Final = {
     "files": "Preparing national case files",
     "import": "Importing at each node",
+    "links": "Finding links between states",
     "train": "Training the detection model",
     "typologies": "Finding typologies",
     "tables": "Counting for the trend tables",

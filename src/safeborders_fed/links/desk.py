@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from safeborders_fed.links import ceremony, evaluating, tagging, taking
+from safeborders_fed.links import ceremony, evaluating, own_files, tagging, taking
 from safeborders_fed.links.office import Log, Office, office_of
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, wrong_saying
 
 if TYPE_CHECKING:
+    from safeborders_fed.cases.encoding import Linked
     from safeborders_fed.cases.store import CaseStore
     from safeborders_fed.node.identity import Identity
     from safeborders_fed.node.settings import NodeSettings
@@ -57,6 +58,10 @@ class Desk:
         if ask.step != _SAYS_OFF:
             self.office.switch.require_on()
         return step(self.office, ask)
+
+    def linked(self) -> Mapping[str, Linked]:
+        """By pseudonym, the victims of whose cases a hit was exchanged. Raises as CaseStore."""
+        return own_files.linked(self.office)
 
 
 def open_desk(settings: NodeSettings, log: Log, store: CaseStore, identity: Identity) -> Desk | None:

@@ -55,6 +55,9 @@ REASONS: Final = {
 }
 """What the other side is told for an error's code; everything else is unavailable."""
 _POINT: Final = 32
+_TELLING: Final = 8
+"""Bytes of a point that are kept to know it again: equal points have them equal, and of a million random ones
+two have them equal with a chance below 2^-24."""
 
 
 def evaluate(office: Office, ask: LinkAsk) -> LinkAnswer:
@@ -97,7 +100,7 @@ def _answered(office: Office, said: Said, points: Words | None) -> bytes:
     rows = _checked_points(office, asked, chunk, points)
     answer = _shares(office, keys, said, chunk.type, rows)
     facts = _facts(chunk, asked, [approval.name for approval in counted])
-    stored = office.book.charge(asked, terms, b"".join(rows), answer, facts)
+    stored = office.book.charge(asked, terms, b"".join(row[:_TELLING] for row in rows), answer, facts)
     alarms.watch_volume(office, said.node, chunk.type, asked.month)
     return stored
 
@@ -189,8 +192,9 @@ def _checked_points(office: Office, asked: Asked, chunk: Chunk, points: Words | 
         raise malformed("a point is none of the group, or is the identity")
     before: set[bytes] = set()
     for blob in office.book.points_of(asked.requester, asked.batch):
-        before.update(blob[at : at + _POINT] for at in range(0, len(blob), _POINT))
-    if len(set(rows)) != len(rows) or not before.isdisjoint(rows):
+        before.update(blob[at : at + _TELLING] for at in range(0, len(blob), _TELLING))
+    telling = {row[:_TELLING] for row in rows}
+    if len(telling) != len(rows) or not before.isdisjoint(telling):
         raise malformed("a point stands in its batch twice")
     return rows
 
@@ -228,17 +232,28 @@ def _facts(chunk: Chunk, asked: Asked, names: list[str]) -> dict[str, Any]:
 
 
 def _record_refusal(office: Office, said: Said, reason: str, error: SafeBordersError) -> None:
+    # What its node did not sign may be anybody's, and as much as anybody likes: once a day is enough of it.
+    forged = error.code == "bad-signature"
+    about = f"{said.node}/{office.clock():%Y-%m-%d}" if forged else said.hash
     details: dict[str, str | int] = {"requester": said.node, "reason": reason, "chunk": said.hash}
-    try:
-        chunk = Chunk.of(said.text)
-        details |= {"batch": chunk.batch.hash(), "type": chunk.type, "points": chunk.count}
-        details["prosecutors"] = ", ".join(each.name for each in chunk.approvals)[:1000]
-    except PeerError:
-        pass  # what is no chunk has nothing more to say
     office.audit_log.append_if_new(
-        f"link-refuse/{said.hash}/{reason}",
+        f"link-refuse/{about}/{reason}",
         Operation.LINK_REFUSE,
-        who=said.node,
+        who="unknown" if forged else said.node,
         why=error.cause[:1000],
-        details=details,
+        details=details if forged else details | _said_of(said.text),
     )
+
+
+def _said_of(text: str) -> dict[str, str | int]:
+    """What a refused chunk says of itself; nothing if it is none."""
+    try:
+        chunk = Chunk.of(text)
+    except PeerError:
+        return {}
+    return {
+        "batch": chunk.batch.hash(),
+        "type": chunk.type,
+        "points": chunk.count,
+        "prosecutors": ", ".join(each.name for each in chunk.approvals)[:1000],
+    }

@@ -31,7 +31,7 @@ from typing import Annotated, Final, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from safeborders_fed.errors import DataError, PeerError
+from safeborders_fed.errors import DataError, PeerError, RefusedError
 from safeborders_fed.links import ristretto
 from safeborders_fed.links.key_shares import Epoch, Hex32, Share, commitment, is_possessed
 from safeborders_fed.masking.keys import public_bytes
@@ -40,6 +40,8 @@ from safeborders_fed.study.link_messages import Said
 
 COMMITMENT: Final = "commitment"
 SHARE: Final = "share"
+FEWEST: Final = 2
+"""Nodes of a key set at least."""
 _Model = TypeVar("_Model", bound=BaseModel)
 _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -63,7 +65,7 @@ class Commitment(BaseModel):
 class _Stored(BaseModel):
     model_config = _STRICT
 
-    shares: Annotated[list[Said], Field(min_length=2, max_length=64)]
+    shares: Annotated[list[Said], Field(min_length=FEWEST, max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,14 @@ def key_set(
 
     Raises:
         PeerError: ``wrong-key-share``, naming the node.
+        RefusedError: ``too-few-nodes``.
     """
+    if len(accepted) < FEWEST:
+        raise RefusedError(
+            "too-few-nodes",
+            f"a roster of {len(accepted)} has no links: the key would be in one hand",
+            "enrol a second state first",
+        )
     promised = _contents(commitments, COMMITMENT, Commitment, accepted)
     revealed = _contents(shares, SHARE, Share, accepted)
     for said in shares:

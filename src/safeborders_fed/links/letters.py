@@ -31,8 +31,8 @@ _PROTOCOL: Final = b"safeborders link letter v1"
 _SALT_BYTES: Final = 32
 _SIZE_BYTES: Final = 4
 _SMALLEST: Final = 256
-LONGEST: Final = 2**20
-"""Bytes of a letter at most, before it is sealed."""
+LONGEST: Final = 2**18 - _SIZE_BYTES
+"""Bytes of a letter at most: sealed and in hexadecimal digits it then fits into what a node says."""
 _NONCE: Final = bytes(12)
 """Each key seals one letter, so its nonce can be the same for all."""
 

@@ -1,13 +1,18 @@
 """Tokens of identifiers: RFC 9497, mode VOPRF, suite ristretto255-SHA512, with a key that all nodes share.
 
-Guarantees, in the random oracle model, where inverting or guessing would need discrete logarithms:
+Guarantees, in the random oracle model:
 
-- A blinded point is uniform and independent of the identifier, whatever the node that sees it can compute
-  (RFC 9497 section 7.2): evaluating nodes learn how many points there are, and no more.
-- Without every node's help a token cannot be told from random bytes (one-more gap Diffie-Hellman, section
-  7.2.2), so identifiers cannot be guessed offline by whoever lacks one share.
-- A share that ``verify`` accepts was made with the key of the given public key: of each point of the batch,
-  with probability 1 - q/2^252 for a node that computes q hashes, whatever the batch's size (section 2.2).
+- A blinded point is uniform and independent of the identifier, also for a node of unlimited computing power
+  (RFC 9497 section 7.1): evaluating nodes learn how many points there are, and no more.
+- Whoever lacks one node's share cannot tell a token that was not asked for from random bytes, so it cannot
+  guess identifiers offline, under the one-more gap computational Diffie-Hellman assumption (section 7.2.1;
+  the RFC knows of no proof for batches or several keys, nor do we).
+- A share that ``verify`` accepts was made with the secret of the given public key, for each point of the
+  batch, but for a chance of about q/2^252 for a node that computes q hashes, whatever the batch's size
+  (section 2.2).
+
+Whoever gets q points evaluated with one key has log2(q)/2 bits less of 128 to break (section 7.2.3): after a
+million points of a type and epoch 118 are left. New keys each epoch are the bound on it.
 
 **The shared key.** Node i holds k_i and publishes P_i = k_i G. With blind r and B = r H(x) each answers D_i =
 k_i B, proved for (P_i, B, D_i). The sum of all D_i is (sum of k_i) B: exactly what RFC 9497's BlindEvaluate
@@ -39,6 +44,8 @@ OUTPUT_BYTES: Final = 64
 TOKEN_BYTES: Final = 32
 MOST_POINTS: Final = 2**16 - 1
 """Of one batch: its proof numbers points with two bytes."""
+LONGEST_INPUT: Final = 2**16 - 2
+"""Bytes of an input at most (section 5.1)."""
 _SHA512_BLOCK: Final = 128
 
 
@@ -70,7 +77,7 @@ def blind(data: bytes, scalar: bytes | None = None) -> Blinded:
     """Blinds an input.
 
     Args:
-        data: The input, at most 65,535 bytes.
+        data: The input, at most ``LONGEST_INPUT`` bytes.
         scalar: The blind; a fresh one unless given. For test vectors only: one blind for two inputs, or
             known to an evaluating node, hides nothing.
 
@@ -237,7 +244,7 @@ def _sized(data: bytes) -> bytes:
 
 
 def _within(data: bytes) -> None:
-    if len(data) > MOST_POINTS:
+    if len(data) > LONGEST_INPUT:
         raise DefectError(
             "input-too-long",
             f"an identifier's normal form has {len(data):,} bytes, more than an OPRF's input may have",

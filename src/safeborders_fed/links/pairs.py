@@ -18,8 +18,6 @@ approved there.
 from __future__ import annotations
 
 import hmac
-import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -163,15 +161,6 @@ def bucket(count: int) -> int:
     What the size tells is how many new tags there are to a factor of two, and nothing at all up to 64.
     """
     return max(SMALLEST_BUCKET, 1 << (max(count, 1) - 1).bit_length())
-
-
-def filled(tagged: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Tags and handles filled up to a bucket with random ones, in random order."""
-    rows = list(tagged)
-    while len(rows) < bucket(len(rows)):
-        rows.append((secrets.token_bytes(TAG_BYTES), secrets.token_bytes(HANDLE_BYTES)))
-    secrets.SystemRandom().shuffle(rows)
-    return rows
 
 
 def _derived(shared: bytes, keys: KeySet, own: str, partner: str, use: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from safeborders_fed.errors import ConfigurationError, DefectError, SafeBordersError
-from safeborders_fed.links import deciding, hit_alarms, hits
+from safeborders_fed.links import deciding, hit_alarms, hits, network_letters
 from safeborders_fed.links.asks import State, parsed, require_partner, said_content
 from safeborders_fed.links.key_shares import Epoch
 from safeborders_fed.links.letter_kinds import receive
@@ -92,6 +92,7 @@ def post(office: Office, ask: LinkAsk) -> LinkAnswer:
         if said.node == partner:
             _take(office, ask.exchange, said)
     seal_records(office, partner)
+    network_letters.spread(office, ask.exchange)
     answer = _bundles(office, ask.exchange, partner)
     hits.publish(office)
     office.hits.settle(office.audit_log)

@@ -15,12 +15,13 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import RefusedError, SafeBordersError
 from safeborders_fed.links import hit_records
 from safeborders_fed.links.approving import counted_here
-from safeborders_fed.links.opening import cases_of
 from safeborders_fed.node.hit_book import APPROVED_BOTH, EXCHANGED, EXPIRED, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from safeborders_fed.links.office import Office
 
 NO_CASE: Final = "no case here holds the identifier any more"
@@ -28,18 +29,31 @@ NO_CASE: Final = "no case here holds the identifier any more"
 
 def seal_records(office: Office, partner: str) -> None:
     """Seals what is due to a partner. Raises ConfigurationError ``link-book-unwritable``."""
-    for row in office.hits.shown({APPROVED_BOTH}):
-        if row.partner == partner and row.sent_at is None:
-            try:
-                _seal(office, row)
-            except SafeBordersError as error:
-                if error.exit_code == 1:
-                    raise
-                office.hits.change(row.id, reason=error.code)
+    due = [
+        row for row in office.hits.shown({APPROVED_BOTH}) if row.partner == partner and row.sent_at is None
+    ]
+    if not due:
+        return
+    files = list(office.identified())  # read now, and once for all: what was erased must not be named
+    cases: dict[bytes, set[str]] = {row.digest: set() for row in due}
+    for each in files:
+        if each.digest in cases:
+            cases[each.digest].add(each.case)
+    named = {case for found in cases.values() for case in found}
+    forms: dict[str, list[str]] = {case: [] for case in named}
+    for each in files:
+        if each.case in named:
+            forms[each.case].append(each.form)
+    for row in due:
+        try:
+            _seal(office, row, sorted(cases[row.digest]), forms)
+        except SafeBordersError as error:
+            if error.exit_code == 1:
+                raise
+            office.hits.change(row.id, reason=error.code)
 
 
-def _seal(office: Office, row: HitRow) -> None:
-    cases = cases_of(office, {row.digest})[row.digest]
+def _seal(office: Office, row: HitRow, cases: Sequence[str], forms: Mapping[str, Sequence[str]]) -> None:
     if not cases:
         office.hits.step(row.id, EXPIRED, reason=NO_CASE, cases=())
         return
@@ -60,8 +74,7 @@ def _seal(office: Office, row: HitRow) -> None:
         urgency=row.urgency,
         today=office.clock().date(),
     )
-    named = frozenset(record.cases)
-    data = hit_records.seal_ready(record, (each.form for each in office.identified() if each.case in named))
+    data = hit_records.seal_ready(record, (form for case in record.cases for form in forms[case]))
     with office.hits.transaction():
         now = office.hits.hit(row.id)
         people = counted_here(office, now)
@@ -70,7 +83,7 @@ def _seal(office: Office, row: HitRow) -> None:
         HitLetters(office.hits).put_out(
             row.epoch, row.partner, row.id, "record", canonical.serialise({"record": canonical.parse(data)})
         )
-        changes = {"sent_at": office.clock(), "cases": cases, "reason": None}
+        changes = {"sent_at": office.clock(), "cases": tuple(cases), "reason": None}
         if now.record is None:
             office.hits.change(row.id, **changes)
         else:

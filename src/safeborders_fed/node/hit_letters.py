@@ -63,6 +63,14 @@ class HitLetters:
         )
         return [Letter(*row) for row in rows]
 
+    def last_out(self, hit: str, kind: str) -> bytes | None:
+        """The content of the last letter of a kind that was put out about a hit, arrived or not."""
+        row = self._book.db.execute(
+            "SELECT content FROM letter_out WHERE hit = ? AND kind = ? ORDER BY number DESC LIMIT 1",
+            (hit, kind),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
     def epochs(self, partner: str) -> list[str]:
         """Epochs in which something waits to be told to a partner: a letter, or that one has come."""
         rows = self._book.db.execute(

@@ -14,7 +14,7 @@ Guarantees:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -51,6 +51,7 @@ from safeborders_fed.study.messages import Reason, Round, decode
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered
 
 if TYPE_CHECKING:
+    from safeborders_fed.cases.encoding import Linked
     from safeborders_fed.cases.store import CaseStore
     from safeborders_fed.node.ledger import Ledger
     from safeborders_fed.node.studies import NodeStudies
@@ -63,6 +64,10 @@ class LinkDesk(Protocol):
 
     def answer(self, ask: LinkAsk) -> LinkAnswer:
         """Answers one step. Raises SafeBordersError for what it refuses to answer at all."""
+        ...
+
+    def linked(self) -> Mapping[str, Linked]:
+        """By pseudonym, the victims with a hit that was exchanged, for studies that count them."""
         ...
 
 
@@ -339,7 +344,9 @@ class Participant:
         def build() -> BoundedSum:
             try:
                 if table is not None:
-                    study.prepared = study.analysis.prepare(merge(table, study.analysis.fields()), self.node)
+                    links = None if self._links is None else self._links.linked
+                    victims = merge(table, study.analysis.fields(), links)
+                    study.prepared = study.analysis.prepare(victims, self.node)
                 return study.analysis.contribute(
                     study.prepared, stage, request.broadcast, manifest.max_victims
                 )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, mod
 from pydantic import Field as Limit
 
 from safeborders_fed.analyses.base import PURPOSE_CATEGORIES
-from safeborders_fed.cases.contract import FIELDS
+from safeborders_fed.cases.contract import FIELDS, LINKS
 from safeborders_fed.errors import RefusedError
 from safeborders_fed.node import opening_hours
 from safeborders_fed.node.caps import Caps
@@ -27,7 +27,7 @@ from safeborders_fed.study.manifest import Manifest
 
 POPULATIONS: Final = ("all", "minors")
 _KNOWN: Final = {
-    "columns": frozenset(field.name for field in FIELDS),
+    "columns": frozenset({LINKS.name, *(field.name for field in FIELDS)}),
     "purposes": frozenset(PURPOSE_CATEGORIES),
     "populations": frozenset(POPULATIONS),
 }
@@ -59,7 +59,8 @@ class Policy(BaseModel):
 
     Attributes:
         analyses: Names of permitted analyses.
-        columns: Fields of the data contract that analyses may read.
+        columns: Fields of the data contract that analyses may read, and ``links`` if they may count who has
+            a link with another state.
         purposes: Categories of purpose for which case data may be used.
         populations: Whose records may be counted: ``all``, ``minors`` or both.
         epsilon_per_study: Largest epsilon, at ``delta``, of one study.

@@ -41,6 +41,7 @@ _KINDS: Final = {
     Kind.DATE: "a date",
     Kind.SINGLE: "one value of a list",
     Kind.MULTI: "any number of values of a list",
+    Kind.LINK: "with which states hits were exchanged, and by which types of identifier",
 }
 
 
@@ -105,7 +106,7 @@ def population(settings: NodeSettings, manifest: Manifest, *, by: str) -> dict[s
 
 
 def _column(name: str) -> dict[str, str]:
-    field = contract.field(name)
+    field = contract.column(name)
     used = [
         word
         for word, holds in (("describes a victim", field.feature), ("may be a label", field.target))

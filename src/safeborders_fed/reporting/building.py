@@ -111,6 +111,7 @@ def _types(typologies: Released | None, extra: Demonstration | None) -> Section:
 
 def _sections(book: Book, releases: Sequence[Released], types: Section) -> tuple[Section, ...]:
     """What is counted, in the order of the page."""
+    from safeborders_fed.reporting import shown_links as linked  # noqa: PLC0415 - needs the extra
     from safeborders_fed.reporting import shown_sections as drawn  # noqa: PLC0415 - needs the extra
     from safeborders_fed.reporting import shown_warnings as warned  # noqa: PLC0415 - needs the extra
     from safeborders_fed.reporting import shown_where as where  # noqa: PLC0415 - needs the extra
@@ -129,7 +130,7 @@ def _sections(book: Book, releases: Sequence[Released], types: Section) -> tuple
         drawn.recruiters(book),
         types,
         warned.warnings(book.tables),
-        shown_absent.links(),
+        linked.links(book),
         where.coverage(book, releases),
         where.comparability(book),
     )

@@ -43,8 +43,20 @@ _FIELDS: Final = {
     "exploitation": "country_of_exploitation",
 }
 """Field of the data contract whose words an axis uses."""
+_LINKS: Final = {
+    "phone": "Telephone number",
+    "email": "E-mail address",
+    "handle": "Online handle",
+    "vehicle": "Vehicle plate",
+    "document": "Document number",
+    "account": "Bank account",
+    "company": "Company",
+    "person": "Person with date of birth",
+}
+"""Short words for the types of identifiers."""
 _WORDS: Final = {
     UNKNOWN: "Not known",
+    "NoLink": "No link",
     "Other": "Other",
     "SeveralForms": "Several forms",
     "Several": "Several",
@@ -89,7 +101,9 @@ def label_of(axis: str, code: str) -> str:
         for value in field(known).values:
             if value.code == code:
                 return value.label
-    if axis == "state":
-        return STATES.get(code, code)
+    if axis in ("state", "partner"):
+        return STATES.get(code, _WORDS.get(code, code))
+    if axis == "link" and code in _LINKS:
+        return _LINKS[code]
     between = _BETWEEN.fullmatch(code)
     return _WORDS.get(code, f"{between[1]} to {between[2]}" if between else code)

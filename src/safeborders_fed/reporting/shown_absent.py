@@ -13,7 +13,7 @@ def typologies() -> Section:
 
 
 def links() -> Section:
-    """No release has counts of links."""
+    """Stands where no victims with links were counted."""
     said = _(
         "This release has no counts of links. Whether identifiers occur in the files of two states is told "
         "to those two states alone; nothing on this page says how many there are."

@@ -187,5 +187,7 @@ AXES: Final = {
     "sex": N_("Sex"),
     "age": N_("Age"),
     "gap": N_("What is missing"),
+    "partner": N_("Linked with"),
+    "link": N_("Linked by"),
 }
 """Words for the names of axes."""

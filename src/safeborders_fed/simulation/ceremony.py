@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,7 +25,7 @@ _VALID = timedelta(days=365)
 
 @dataclass(frozen=True)
 class People:
-    """Two approvers of one node.
+    """Two approvers, or two prosecutors, of one node.
 
     Attributes:
         enrolled: What the node knows of them.
@@ -58,12 +59,14 @@ class Ceremony:
         roster: All nodes with their public keys.
         identities: Each node's own view of it.
         people: Each node's approvers.
+        prosecutors: Those of each node who sign batches and hits of links.
     """
 
     operator: Ed25519PrivateKey = field(repr=False)
     roster: Roster
     identities: dict[str, Identity]
     people: dict[str, People]
+    prosecutors: dict[str, People]
 
     def approvals(self, node: str, manifest: Manifest) -> list[Approval]:
         """Two approvals of a study by a node's people."""
@@ -91,13 +94,14 @@ def hold(nodes: Sequence[str]) -> Ceremony:
             AcceptedKeys(), roster, approvals, approvers=people[node].enrolled, now=datetime.now(UTC)
         )
         identities[node] = Identity.from_accepted(node, key, accepted, today)
-    return Ceremony(Ed25519PrivateKey.generate(), roster, identities, people)
+    prosecutors = {node: _people(node, "prosecutor") for node in signing_keys}
+    return Ceremony(Ed25519PrivateKey.generate(), roster, identities, people, prosecutors)
 
 
-def _people(node: str) -> People:
+def _people(node: str, role: Literal["approver", "prosecutor"] = "approver") -> People:
     keys = (Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
     enrolled = tuple(
-        Approver(name=f"{node} {place} approver", role="approver", public=public_hex(key))
+        Approver(name=f"{node} {place} {role}", role=role, public=public_hex(key))
         for place, key in zip(("first", "second"), keys, strict=True)
     )
     return People(enrolled, keys)

@@ -24,7 +24,7 @@ from safeborders_fed.errors import DataError, UsageError
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node import population
 from safeborders_fed.privacy import accounting
-from safeborders_fed.simulation import demo_studies, membership, typology_truth
+from safeborders_fed.simulation import demo_links, demo_studies, membership, typology_truth
 from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.simulation.evaluation import Comparison, compare
 from safeborders_fed.simulation.nodes import (
@@ -49,6 +49,7 @@ _MOST_FOR_COUNTING: Final = 0.1
 
 if TYPE_CHECKING:
     from safeborders_fed.reporting.card_facts import MembershipTest
+    from safeborders_fed.simulation.demo_links import Linked
     from safeborders_fed.simulation.typology_truth import Recovery
 
 
@@ -117,6 +118,7 @@ class Result:
     recovery: Recovery | None
     recovery_without_privacy: Recovery | None
     truth: dict[str, Any] | None
+    linked: Linked | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -162,11 +164,15 @@ def run(options: Options, progress: Progress) -> Result:
         nodes = [
             start_node(file, options.out / "nodes", allowed, ceremony, progress.advance) for file in files
         ]
+    linked = None
+    if truth is not None:
+        with _timed(seconds, "links"):
+            linked = demo_links.run(nodes, ceremony, options.out, truth, progress)
     target = options.target or demo_studies.default_target(files)
     asked = {
         "train": ("demo-detection", "logistic", demo_studies.detection(options, target, files)),
         "typologies": ("demo-typologies", "typology", demo_studies.typologies(files)),
-        "tables": ("demo-trends", "trends", demo_studies.trends(files)),
+        "tables": ("demo-trends", "trends", demo_studies.trends(files, links=linked is not None)),
     }
     done: dict[str, StudyDone] = {}
     for step, (name, analysis, wanted) in asked.items():
@@ -189,6 +195,7 @@ def run(options: Options, progress: Progress) -> Result:
         recovery=recovery,
         recovery_without_privacy=exact,
         truth=truth,
+        linked=linked,
         seconds=seconds,
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import safeborders_fed
-from safeborders_fed.cases.contract import field
+from safeborders_fed.cases.contract import column
 from safeborders_fed.privacy import accounting
 from safeborders_fed.reporting import building
 from safeborders_fed.reporting import card as cards
@@ -217,7 +217,7 @@ def _study_facts(result: Result, done: StudyDone) -> facts.StudyFacts:
         delta=manifest.delta,
         trust=manifest.trust,
         noise=_noise(result, done),
-        columns=tuple(field(name).label for name in manifest.columns),
+        columns=tuple(column(name).label for name in manifest.columns),
     )
 
 

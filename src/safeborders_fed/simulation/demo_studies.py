@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from safeborders_fed.analyses.trend_choice import CATALOGUE
+from safeborders_fed.analyses.trend_choice import CATALOGUE, OF_LINKS
 from safeborders_fed.cases.contract import features
 from safeborders_fed.cases.encoding import target_fields
 from safeborders_fed.simulation.nodes import MAX_VICTIMS, CaseFile
@@ -82,11 +82,12 @@ def typologies(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
     }
 
 
-def trends(files: Sequence[CaseFile]) -> tuple[str, dict[str, Any]]:
-    """Purpose and parameters of the study of tables."""
+def trends(files: Sequence[CaseFile], *, links: bool) -> tuple[str, dict[str, Any]]:
+    """Purpose and parameters of the study of tables, with those of links if there was an exchange."""
+    left_out = _LEFT_OUT if links else _LEFT_OUT | set(OF_LINKS)
     return "Show tables over all states with honest error margins.", {
         **_years(files),
-        "tables": [name for name in CATALOGUE if name not in _LEFT_OUT],
+        "tables": [name for name in CATALOGUE if name not in left_out],
         "states": sorted(file.node for file in files),
     }
 

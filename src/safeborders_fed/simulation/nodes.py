@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from safeborders_fed.analyses.registry import ANALYSES
 from safeborders_fed.audit.log import AuditLog
-from safeborders_fed.cases.contract import FIELDS
+from safeborders_fed.cases.contract import FIELDS, LINKS
 from safeborders_fed.cases.countries import STATES
 from safeborders_fed.cases.intake import ImportReport, import_file
 from safeborders_fed.cases.keys import NodeKeys
@@ -24,10 +24,12 @@ from safeborders_fed.cases.split import split_file
 from safeborders_fed.cases.store import CaseStore
 from safeborders_fed.cases.synthetic import generate
 from safeborders_fed.errors import DataError
+from safeborders_fed.links.desk import Desk
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.settings import AUDIT_FILE, LEDGER_FILE, SETTINGS_FILE
+from safeborders_fed.simulation import demo_links
 from safeborders_fed.simulation.ceremony import Ceremony
 from safeborders_fed.study.key_files import save_key
 
@@ -59,6 +61,7 @@ class LocalNode:
     Attributes:
         report: What intake did.
         victims: How many victims the store holds.
+        desk: Its half of links; None for a part of a file that is no state's.
     """
 
     name: str
@@ -67,6 +70,7 @@ class LocalNode:
     ledger: Ledger
     report: ImportReport
     victims: int
+    desk: Desk | None = None
 
 
 def synthetic_files(directory: Path, seed: int, scale: float) -> tuple[list[CaseFile], dict[str, Any]]:
@@ -109,7 +113,7 @@ def policy(
     """The policy of a demonstration node: permits what the demonstration asks, and no epsilon beyond it."""
     return Policy(
         analyses=frozenset(analyses),
-        columns=frozenset(field.name for field in FIELDS if not field.identifying),
+        columns=frozenset({LINKS.name, *(field.name for field in FIELDS if not field.identifying)}),
         purposes=frozenset(ANALYSES[name].made_for for name in analyses),
         populations=frozenset({"all"}),
         epsilon_per_study=epsilon,
@@ -147,13 +151,16 @@ def start_node(
         save_key(identity.signing_key, directory / f"{file.node}.key.signing")
         settings = _SETTINGS.format(node=file.node)
         (home / SETTINGS_FILE).write_text(settings, encoding="utf-8")
+    audit_log = AuditLog(home / AUDIT_FILE, identity.signing_key, file.node)
+    desk = demo_links.desk_of(file.node, home, store, ceremony, audit_log)
     participant = Participant(
         identity=identity,
         store=store,
         ledger=ledger,
         policy=allowed,
         approvers=ceremony.people[file.node].enrolled,
-        audit_log=AuditLog(home / AUDIT_FILE, identity.signing_key, file.node),
+        audit_log=audit_log,
+        links=desk,
     )
     victims = len(set(store.cases()["victim"].to_pylist()))
-    return LocalNode(file.node, store, participant, ledger, report, victims)
+    return LocalNode(file.node, store, participant, ledger, report, victims, desk)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import pwd
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hit_pair import CONTACT, Pair, open_pair, pair, signed
 from link_offices import Person
-
 from safeborders_fed.errors import ConfigurationError, RefusedError, UsageError
 from safeborders_fed.links import drafts, hits, outcomes, stop_list
 from safeborders_fed.links.approving import require_prosecutor
 from safeborders_fed.links.deciding import REASONS
+from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node.hit_book import HitRow
 from safeborders_fed.node.hit_papers import HitPaper, HitPapers
 
 
@@ -63,7 +67,7 @@ def test_a_paper_that_does_not_count_changes_nothing_and_is_logged(found: Pair, 
         ),
         "word": lambda: paper.model_copy(update={"word": "case-closed"}),
         "unsigned": lambda: paper.model_copy(update={"approval": None}),
-        "expired": lambda: signed(one, hit, "decline", "coincidence", found.clock, 1),
+        "expired": lambda: signed(one, hit, "decline", "coincidence", found.clock, days=1),
         "partner": lambda: signed(found.made["BG"].people[0], hit, "decline", "coincidence", found.clock),
     }[wrong]()
     if wrong == "expired":
@@ -120,7 +124,7 @@ def test_who_looked_is_logged_by_the_name_that_the_machine_has(found: Pair) -> N
     leave(found, HitPaper(hit=found.row("BE").id, act="view"))
     found.made["BE"].office.hits.settle(found.made["BE"].log)
     entry = found.made["BE"].entries()[-1]
-    assert (entry.operation.value, entry.who) == ("view", __import__("pwd").getpwuid(os.geteuid()).pw_name)
+    assert (entry.operation.value, entry.who) == ("view", pwd.getpwuid(os.geteuid()).pw_name)
 
 
 def test_a_hit_is_overdue_and_then_expires(found: Pair) -> None:
@@ -285,8 +289,6 @@ def test_a_draft_is_written_once_and_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_only_a_prosecutor_signs_about_hits() -> None:
-    from safeborders_fed.masking.signing import public_hex
-
     person = Person("BE one")
     require_prosecutor([person.enrolled], "BE one", public_hex(person.key))
     approver = person.enrolled.model_copy(update={"role": "approver"})
@@ -295,12 +297,14 @@ def test_only_a_prosecutor_signs_about_hits() -> None:
             require_prosecutor(people, name, public_hex(person.key))
 
 
-def test_clocks() -> None:
-    from test_hit_book import NOW, row
+def test_clocks(found: Pair) -> None:
+    def row(state: str) -> HitRow:
+        return replace(found.row("BE"), state=state)
 
-    fresh = outcomes.clock(row(state="open", opened_at=NOW), 14, NOW)
-    assert (fresh.due, fresh.overdue, fresh.days_open) == (NOW + timedelta(days=14), False, 0)
-    late = outcomes.clock(row(state="open", opened_at=NOW), 14, NOW + timedelta(days=15))
+    now = found.clock()
+    fresh = outcomes.clock(row("open"), 14, now)
+    assert (fresh.due, fresh.overdue, fresh.days_open) == (now + timedelta(days=14), False, 0)
+    late = outcomes.clock(row("open"), 14, now + timedelta(days=15))
     assert (late.overdue, late.days_open) == (True, 15)
     for state in ("approved-here", "approved-both", "declined", "confirmed", "refuted", "expired"):
-        assert outcomes.clock(row(state=state, opened_at=NOW), 14, NOW + timedelta(days=99)).due is None
+        assert outcomes.clock(row(state), 14, now + timedelta(days=99)).due is None

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from link_keys import EPOCH, KINDS, NODES, ROSTER, Keyed
-from safeborders_fed.errors import DataError, PeerError
+from safeborders_fed.errors import DataError, PeerError, RefusedError
 from safeborders_fed.links import key_set as key_sets
 from safeborders_fed.links import key_shares, ristretto
 from safeborders_fed.links.key_set import KeySet, key_set
@@ -299,6 +299,11 @@ def test_keys_that_cancel_each_other_are_refused() -> None:
     keyed.secrets["BG"] = replace(secrets, scalars={**secrets.scalars, "phone": opposite})
     keyed.replace("BG")
     refused(keyed, "BE and BG", "cancel each other")
+
+
+def test_one_node_alone_has_no_key_set() -> None:
+    with pytest.raises(RefusedError, match="too-few-nodes"):
+        Keyed(("BE",)).pin()
 
 
 def test_what_the_set_lacks_is_an_error_and_no_key(keyed: Keyed) -> None:

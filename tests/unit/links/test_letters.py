@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.links import letters
 from safeborders_fed.links.letters import seal, unseal
+from safeborders_fed.study.link_messages import LONGEST_TEXT
 
 KEY = bytes(range(32))
 WHERE = ("e1", "BE", "BG")
@@ -61,7 +62,11 @@ def test_the_length_of_a_letter_tells_little() -> None:
     assert len(sizes) == 3
 
 
-def test_a_letter_that_is_too_long_is_not_sent() -> None:
+def test_the_longest_letter_fits_into_a_saying_and_a_longer_one_is_not_sent() -> None:
+    longest = seal(KEY, *WHERE, bytes(letters.LONGEST))
+
+    assert len(longest.hex()) < LONGEST_TEXT * 0.9
+    assert unseal(KEY, *WHERE, longest) == bytes(letters.LONGEST)
     with pytest.raises(DefectError, match="letter-too-long"):
         seal(KEY, *WHERE, bytes(letters.LONGEST + 1))
 

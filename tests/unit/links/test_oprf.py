@@ -312,8 +312,8 @@ def test_no_two_identifiers_have_one_input() -> None:
 
 def test_an_input_that_is_too_long_is_refused() -> None:
     for attempt in (
-        lambda: oprf.blind(bytes(2**16)),
-        lambda: oprf.finalize(bytes(2**16), ristretto.ONE, ristretto.base(ristretto.ONE)),
+        lambda: oprf.blind(bytes(oprf.LONGEST_INPUT + 1)),
+        lambda: oprf.finalize(bytes(oprf.LONGEST_INPUT + 1), ristretto.ONE, ristretto.base(ristretto.ONE)),
     ):
         with pytest.raises(DefectError, match="input-too-long"):
             attempt()
@@ -334,3 +334,32 @@ def test_without_one_share_the_token_is_another() -> None:
     for number in range(3):
         rest = [share for at, share in enumerate(shares) if at != number]
         assert oprf.finalize(b"x", blinded.scalar, oprf.combine(rest)[0]) != whole
+
+
+def test_one_form_has_another_token_in_each_type_and_epoch_even_under_one_key() -> None:
+    secret = ristretto.random_scalar()
+    tokens = set()
+    for epoch, kind in (("2026", "phone"), ("2026", "handle"), ("2027", "phone")):
+        data = oprf.token_input(epoch, kind, "+3221234567")
+        blinded = oprf.blind(data)
+        tokens.add(oprf.finalize(data, blinded.scalar, oprf.evaluate(secret, [blinded.point])[0])[:32])
+
+    assert len(tokens) == 3
+
+
+def test_a_share_of_one_type_or_epoch_does_not_pass_for_another(answered: Answered) -> None:
+    """Each type and epoch has a key of its own, so the public key is what binds them."""
+    of_another = ristretto.random_scalar()
+    shares = oprf.evaluate(of_another, answered.points)
+    proof = oprf.prove(of_another, ristretto.base(of_another), answered.points, shares)
+
+    assert oprf.verify(ristretto.base(of_another), answered.points, shares, proof)
+    assert not answered.holds(shares=shares, proof=proof)
+
+
+def test_two_proofs_of_one_statement_differ(answered: Answered) -> None:
+    """A nonce that came twice would give the key away."""
+    again = oprf.prove(answered.secret, answered.public, answered.points, answered.shares)
+
+    assert answered.proof[:32] != again[:32]
+    assert answered.holds(proof=again)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from link_keys import NODES, Keyed
 from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.links.key_set import KeySet
-from safeborders_fed.links.pairs import PairKeys, bucket, filled, handle_of
+from safeborders_fed.links.pairs import PairKeys, bucket, handle_of
 from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import Said
 
@@ -221,15 +221,3 @@ def test_buckets_are_powers_of_two_from_64() -> None:
         assert size >= max(count, 64)
         assert math.log2(size).is_integer()
         assert size == 64 or size < 2 * count
-
-
-def test_what_is_sent_is_filled_up_and_in_random_order() -> None:
-    rows = [(os.urandom(16), os.urandom(16)) for _ in range(100)]
-    sent, again = filled(rows), filled(rows)
-
-    assert len(sent) == len(set(sent)) == 128
-    assert set(rows) < set(sent)
-    assert [row for row in sent if row in rows] != rows
-    assert set(sent) & set(again) == set(rows), "each filling is fresh"
-    assert {(len(tag), len(handle)) for tag, handle in sent} == {(16, 16)}
-    assert len(filled([])) == 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ def row(number: int = 1, **changes: Any) -> HitRow:
         "found_at": NOW,
     }
     return HitRow(**{**facts, **changes})
+
+
+def fail(book: HitBook, work: Callable[[], object]) -> None:
+    """A transaction that fails at its end."""
+    with book.transaction():
+        work()
+        raise ZeroDivisionError
 
 
 @pytest.fixture
@@ -91,18 +99,16 @@ def test_a_hit_goes_through_its_states_in_their_order_only(book: HitBook, state:
 def test_a_book_holds_what_was_committed_when_it_is_opened_again(tmp_path: Path, book: HitBook) -> None:
     book.set_found("x1", [row()])
     opened = book.step(row().id, "open", opened_at=NOW, cases=("aa", "bb"), alarm=True)
-    with pytest.raises(ZeroDivisionError), book.transaction():
-        book.step(row().id, "declined")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail(book, lambda: book.step(row().id, "declined"))
     book.close()
     assert HitBook(tmp_path / FILE).hit(row().id) == opened
     assert (opened.cases, opened.alarm, opened.opened_at) == (("aa", "bb"), True, NOW)
 
 
 def test_what_is_to_be_logged_is_committed_with_what_it_is_about(tmp_path: Path, book: HitBook) -> None:
-    with pytest.raises(ZeroDivisionError), book.transaction():
-        book.note("k0", Operation.LINK_HIT, who="BE", why="x", details={})
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail(book, lambda: book.note("k0", Operation.LINK_HIT, who="BE", why="x", details={}))
     with book.transaction():
         book.note("k1", Operation.LINK_HIT, who="BE", why="x", details={})
         book.note("k1", Operation.LINK_HIT, who="BE", why="x", details={})
