@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hit_pair import Pair, case, open_pair, other, pair, told
+from hit_pair import Pair, case, open_pair, other, pair, signed, told
+from link_offices import Person
 from safeborders_fed.links import stop_list
 from safeborders_fed.links.handles import CANARIES, Handles
 from safeborders_fed.links.hits import view
 from safeborders_fed.links.pairs import bucket
+from safeborders_fed.node.hit_letters import HitLetters
+from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import Said
 
 
@@ -272,3 +275,70 @@ def test_said_by_the_node_itself_is_no_letter(tmp_path: Path) -> None:
     own: Said = found.ask("BE", "post").said
     found.ask("BE", "post", said=(own,))
     assert not found.row("BE").partner_approved
+
+
+@pytest.mark.parametrize("missing", ["theirs", "own"])
+def test_a_record_is_sealed_for_signatures_and_not_for_a_state_in_the_book(
+    tmp_path: Path, missing: str
+) -> None:
+    found = open_pair(tmp_path)
+    if missing == "theirs":
+        found.sign("BE")
+        found.take("BE")
+    office = found.made["BE"].office
+    office.hits.change(found.row("BE").id, state="approved-both", partner_approved=missing == "own")
+    found.post()
+    assert found.row("BE").sent_at is None
+    assert "link-record" not in found.logged("BE")
+    assert found.row("BG").record is None
+
+
+def test_a_partner_that_invents_prosecutors_gets_nothing(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    row, invented = found.row("BG"), Person("BG one")
+    paper = signed(invented, row.id, "approve", "routine", found.clock).approval
+    assert paper is not None
+    content = {"approvals": [canonical.parse(paper.to_bytes())]}
+    box = HitLetters(found.made["BG"].office.hits)
+    box.put_out("2026", "BE", row.id, "approval", canonical.serialise(content))
+    found.sign("BE")
+    found.post()
+    assert (found.row("BE").state, found.row("BE").partner_approved) == ("approved-here", False)
+    assert found.alarms("BE") == ["letter"]
+    assert "link-record" not in found.logged("BE")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("record", {"record": {}}),
+        ("outcome", {"outcome": "confirmed"}),
+        ("label", {"label": {}}),
+        ("approval", {"approvals": []}),
+        ("decline", {"reason": "text"}),
+        ("nothing", {}),
+    ],
+)
+def test_a_letter_that_may_not_come_changes_nothing(
+    tmp_path: Path, kind: str, content: dict[str, object]
+) -> None:
+    found = open_pair(tmp_path)
+    before = found.row("BE")
+    box = HitLetters(found.made["BG"].office.hits)
+    box.put_out("2026", "BE", before.id, kind, canonical.serialise(content))
+    found.post()
+    assert found.row("BE") == before
+    assert found.alarms("BE") == ["letter"]
+    assert not box.waiting("2026", "BE")  # it does not come again for ever
+
+
+def test_a_record_about_something_else_is_not_kept(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    for node in found.made:
+        found.sign(node)
+        found.take(node)
+    office, row = found.made["BG"].office, found.row("BG")
+    office.hits.change(row.id, kind="email")  # as a node would that lies about the type
+    found.post()
+    assert found.row("BE").record is None
+    assert "letter" in found.alarms("BE")
