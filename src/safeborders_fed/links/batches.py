@@ -15,13 +15,14 @@ Guarantees:
 
 from __future__ import annotations
 
+import hmac
 import json
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,7 +33,7 @@ from safeborders_fed.cases.sealing import wrong_key
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.links import alarms, oprf, ristretto
 from safeborders_fed.links.batch_statement import CHUNK, BatchStatement
-from safeborders_fed.links.merkle import Leaf, opening, root
+from safeborders_fed.links.merkle import SALT_BYTES, Leaf, opening, root
 from safeborders_fed.links.office import VICTIM, Identified, Office
 from safeborders_fed.links.pairs import bucket
 from safeborders_fed.links.stop_list import stopped_digests
@@ -40,6 +41,7 @@ from safeborders_fed.node.link_batches import NewChunk, OwnChunk
 from safeborders_fed.study import canonical
 
 _NONCE: Final = 12
+_SCALAR: Final = 32
 _MOST_DAYS: Final = 92
 
 
@@ -115,9 +117,10 @@ def prepare(office: Office, *, purpose: str, legal_basis: str, days: int, who: s
             "no identifier is new since the last batch",
             "import new cases first, or see `safeborders node links status` for what waits",
         )
-    leaves, by_kind = _leaves(found), _by_kind(found)
-    statement = _statement(office, (purpose, legal_basis, days), by_kind, root(leaves))
-    _keep(office, statement, leaves, by_kind)
+    rows, by_kind, seed = _rows(found), _by_kind(found), secrets.token_bytes(SALT_BYTES)
+    top = root(_salted(seed, rows))
+    statement = _statement(office, (purpose, legal_basis, days), by_kind, top)
+    _keep(office, statement, [seed.hex(), rows], by_kind)
     batch = statement.hash()
     said = alarms.watch_runs(office, batch, {k: [each.form for each in v] for k, v in by_kind.items()})
     counts = {kind: len(each) for kind, each in by_kind.items()}
@@ -134,10 +137,8 @@ def prepare(office: Office, *, purpose: str, legal_basis: str, days: int, who: s
 
 def leaves_of(office: Office, sealed: bytes) -> list[Leaf]:
     """What a batch binds. Raises ConfigurationError ``wrong-key``."""
-    return [
-        Leaf(salt=salt, identifier=identifier, case=case)
-        for salt, identifier, case in json.loads(zlib.decompress(_opened(office, sealed, "leaves")))
-    ]
+    seed, rows = json.loads(zlib.decompress(_opened(office, sealed, "leaves")))
+    return _salted(bytes.fromhex(seed), rows)
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def audit(office: Office, batch: str, who: str) -> Audited:
 
 def open_items(office: Office, chunk: OwnChunk) -> list[Item | None]:
     """What opens each point of a chunk; None for padding. Raises ConfigurationError ``wrong-key``."""
-    return list(_items(office, chunk.items))
+    return list(_items(office, chunk.kind, chunk.items))
 
 
 def unknown(batch: str) -> UsageError:
@@ -212,20 +213,33 @@ def _waiting(office: Office) -> set[bytes]:
         item.digest
         for own in office.book.batches.all()
         if own.ended is None and own.epoch == office.keys.current()
-        for sealed in office.book.batches.open_items(own.id)
-        for item in _items(office, sealed)
+        for kind, sealed in office.book.batches.open_items(own.id)
+        for item in _items(office, kind, sealed)
         if item is not None
     }
 
 
-def _leaves(found: _Gathered) -> list[Leaf]:
-    leaves = [
-        Leaf.salted(f"{each.kind}:{each.form}", case)
+def _rows(found: _Gathered) -> list[list[str]]:
+    """Each identifier with each of its cases, in random order."""
+    rows = [
+        [f"{each.kind}:{each.form}", case]
         for digest, each in found.first.items()
         for case in sorted(found.cases[digest])
     ]
-    secrets.SystemRandom().shuffle(leaves)
-    return leaves
+    secrets.SystemRandom().shuffle(rows)
+    return rows
+
+
+def _salted(seed: bytes, rows: list[list[str]]) -> list[Leaf]:
+    """Leaves with salts that HMAC-SHA256 makes of a batch's own random seed: as good as random, and short."""
+    return [
+        Leaf(
+            salt=hmac.digest(seed, number.to_bytes(8, "little"), "sha256").hex(),
+            identifier=identifier,
+            case=case,
+        )
+        for number, (identifier, case) in enumerate(rows)
+    ]
 
 
 def _by_kind(found: _Gathered) -> dict[str, list[Identified]]:
@@ -265,10 +279,9 @@ def _bad_batch(what: str) -> UsageError:
 
 
 def _keep(
-    office: Office, statement: BatchStatement, leaves: list[Leaf], by_kind: Mapping[str, list[Identified]]
+    office: Office, statement: BatchStatement, leaves: list[Any], by_kind: Mapping[str, list[Identified]]
 ) -> None:
-    plain = json.dumps([[leaf.salt, leaf.identifier, leaf.case] for leaf in leaves], separators=(",", ":"))
-    sealed = _sealed(office, zlib.compress(plain.encode("utf-8"), 9), "leaves")
+    sealed = _sealed(office, zlib.compress(canonical.serialise(leaves), 9), "leaves")
     chunks = [
         chunk
         for kind, each in by_kind.items()
@@ -283,25 +296,32 @@ def _chunks(office: Office, kind: str, identifiers: list[Identified], total: int
     secrets.SystemRandom().shuffle(rows)
     for start in range(0, total, CHUNK):
         points: list[bytes] = []
-        items: list[list[str] | None] = []
+        forms: list[list[str] | None] = []
+        scalars: list[bytes] = []
         for each in rows[start : start + CHUNK]:
             if each is None:
                 points.append(ristretto.from_hash(secrets.token_bytes(64)))
-                items.append(None)
+                forms.append(None)
                 continue
             blinded = oprf.blind(oprf.token_input(office.keys.current(), kind, each.form))
             points.append(blinded.point)
-            items.append([each.form, blinded.scalar.hex(), each.digest.hex(), each.strength])
-        sealed = _sealed(office, canonical.serialise(items), "items")
+            forms.append([each.form, each.strength])
+            scalars.append(blinded.scalar)
+        plain = zlib.compress(canonical.serialise(forms))
+        sealed = _sealed(office, len(plain).to_bytes(4, "little") + plain + b"".join(scalars), "items")
         yield NewChunk(kind, len(points), b"".join(points), sealed)
 
 
-def _items(office: Office, sealed: bytes) -> Iterator[Item | None]:
-    for row in json.loads(_opened(office, sealed, "items")):
+def _items(office: Office, kind: str, sealed: bytes) -> Iterator[Item | None]:
+    content = _opened(office, sealed, "items")
+    end = 4 + int.from_bytes(content[:4], "little")
+    scalars = content[end:]
+    for row in json.loads(zlib.decompress(content[4:end])):
         if row is None:
             yield None
         else:
-            yield Item(row[0], bytes.fromhex(row[1]), bytes.fromhex(row[2]), row[3])
+            yield Item(row[0], scalars[:_SCALAR], office.vault.digest(kind, row[0]), row[1])
+            scalars = scalars[_SCALAR:]
 
 
 def _sealed(office: Office, content: bytes, name: str) -> bytes:

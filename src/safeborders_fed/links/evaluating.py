@@ -55,6 +55,9 @@ REASONS: Final = {
 }
 """What the other side is told for an error's code; everything else is unavailable."""
 _POINT: Final = 32
+_TELLING: Final = 8
+"""Bytes of a point that are kept to know it again: equal points have them equal, and of a million random ones
+two have them equal with a chance below 2^-24."""
 
 
 def evaluate(office: Office, ask: LinkAsk) -> LinkAnswer:
@@ -97,7 +100,7 @@ def _answered(office: Office, said: Said, points: Words | None) -> bytes:
     rows = _checked_points(office, asked, chunk, points)
     answer = _shares(office, keys, said, chunk.type, rows)
     facts = _facts(chunk, asked, [approval.name for approval in counted])
-    stored = office.book.charge(asked, terms, b"".join(rows), answer, facts)
+    stored = office.book.charge(asked, terms, b"".join(row[:_TELLING] for row in rows), answer, facts)
     alarms.watch_volume(office, said.node, chunk.type, asked.month)
     return stored
 
@@ -189,8 +192,9 @@ def _checked_points(office: Office, asked: Asked, chunk: Chunk, points: Words | 
         raise malformed("a point is none of the group, or is the identity")
     before: set[bytes] = set()
     for blob in office.book.points_of(asked.requester, asked.batch):
-        before.update(blob[at : at + _POINT] for at in range(0, len(blob), _POINT))
-    if len(set(rows)) != len(rows) or not before.isdisjoint(rows):
+        before.update(blob[at : at + _TELLING] for at in range(0, len(blob), _TELLING))
+    telling = {row[:_TELLING] for row in rows}
+    if len(telling) != len(rows) or not before.isdisjoint(telling):
         raise malformed("a point stands in its batch twice")
     return rows
 

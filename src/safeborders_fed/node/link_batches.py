@@ -118,12 +118,12 @@ class OwnBatches:
         ).fetchone()
         return None if row is None else OwnChunk(*row)
 
-    def open_items(self, batch: str) -> list[bytes]:
-        """What opens the chunks of a batch that are not taken, sealed as it was given."""
+    def open_items(self, batch: str) -> list[tuple[str, bytes]]:
+        """Type of each chunk of a batch that is not taken, and what opens it, sealed as it was given."""
         rows = self._db.execute(
-            "SELECT items FROM chunk WHERE batch = ? AND taken IS NULL ORDER BY number", (batch,)
+            "SELECT kind, items FROM chunk WHERE batch = ? AND taken IS NULL ORDER BY number", (batch,)
         )
-        return [bytes(row[0]) for row in rows]
+        return [(str(row[0]), bytes(row[1])) for row in rows]
 
     def send(self, chunk: OwnChunk, said: bytes, text_hash: str) -> bytes:
         """Fixes what is said of a chunk before it is sent first, with the hash of its text; what is fixed."""

@@ -4,8 +4,11 @@ Guarantees:
 
 - What others ask: points are charged to (requester, type, calendar month) in the same transaction in which
   the answer is stored, before anything can be sent. The same chunk gets the same bytes and is not charged
-  again; another chunk under an answered number is refused; so is anything after a batch is closed, when the
-  stored bytes are dropped. A first load goes beyond the month's quota once an epoch, for one batch.
+  again; another chunk under an answered number is refused. A first load goes beyond the month's quota once an
+  epoch, for one batch.
+- An answer is stored as long as it can be asked for again: a state asks for another chunk only once it has
+  taken the one before. What tells points of a batch again is stored until all of it is answered, or it has
+  expired.
 - Each charge leaves an entry for the audit log in an outbox, in the same transaction.
 - After a restore (``mark_restored``) the month's quotas and the epoch's first loads count as spent: what was
   charged after the backup is not in it.
@@ -108,7 +111,7 @@ class LinkBook:
         """The bytes that answered this very chunk before; None if it is to be answered.
 
         Raises:
-            RefusedError: ``link-replayed``: its number was answered for another chunk, or its batch closed.
+            RefusedError: ``link-replayed``: its number was answered for another chunk, or it was taken since.
         """
         row = self._db.execute(
             "SELECT asked, answer FROM answered WHERE requester = ? AND batch = ? AND number = ?",
@@ -118,12 +121,6 @@ class LinkBook:
             return bytes(row[1])
         if row is not None:
             raise _replayed(asked, "was answered before" if row[0] == asked.hash else "was another chunk")
-        closed = self._db.execute(
-            "SELECT closed FROM foreign_batch WHERE requester = ? AND batch = ?",
-            (asked.requester, asked.batch),
-        ).fetchone()
-        if closed is not None and closed[0] is not None:
-            raise _replayed(asked, "is of a batch that is closed")
         return None
 
     def asked_of(self, requester: str, batch: str, kind: str, *, other_than: int) -> int:
@@ -136,7 +133,7 @@ class LinkBook:
         return int(row[0])
 
     def points_of(self, requester: str, batch: str) -> list[bytes]:
-        """The points of each answered chunk of a batch that is open, one after another in one byte string."""
+        """What tells the points of each answered chunk of a batch that goes on, as it was given."""
         rows = self._db.execute(
             "SELECT points FROM answered WHERE requester = ? AND batch = ? AND points IS NOT NULL",
             (requester, batch),
@@ -158,8 +155,8 @@ class LinkBook:
                 "it goes on next month; [links] monthly and first_load in node.toml set the quotas",
             )
         others = self._db.execute(
-            "SELECT count(*) FROM foreign_batch WHERE requester = ? AND batch != ? AND closed IS NULL "
-            "AND expires > ? AND total > (SELECT coalesce(sum(count), 0) FROM answered a "
+            "SELECT count(*) FROM foreign_batch WHERE requester = ? AND batch != ? AND expires > ? "
+            "AND total > (SELECT coalesce(sum(count), 0) FROM answered a "
             "WHERE a.requester = foreign_batch.requester AND a.batch = foreign_batch.batch)",
             (asked.requester, asked.batch, self._clock().isoformat()),
         ).fetchone()[0]
@@ -179,7 +176,7 @@ class LinkBook:
         Args:
             asked: The chunk.
             terms: The quotas that hold.
-            points: Its points, one after another.
+            points: What tells its points from others.
             answer: The bytes to send.
             facts: What the audit log is to say.
 
@@ -191,9 +188,9 @@ class LinkBook:
             if self.stored(asked) is not None:
                 raise DefectError("double-build", "a chunk was answered twice", "report this")
             first, month = self.require_room(asked, terms)
-            self._close_older(asked)
+            self._db.execute("UPDATE answered SET answer = NULL WHERE requester = ?", (asked.requester,))
             self._db.execute(
-                "INSERT OR IGNORE INTO foreign_batch VALUES (?, ?, ?, ?, NULL)",
+                "INSERT OR IGNORE INTO foreign_batch VALUES (?, ?, ?, ?)",
                 (asked.requester, asked.batch, asked.total, asked.expires),
             )
             self._add(asked, asked.epoch, first)
@@ -212,6 +209,7 @@ class LinkBook:
                     answer,
                 ),
             )
+            self._forget_points()
             self._db.execute(
                 "INSERT INTO outbox VALUES (?, ?)",
                 (f"link/{asked.requester}/{asked.hash}", canonical.serialise(dict(facts))),
@@ -252,19 +250,14 @@ class LinkBook:
     def _counts_as_spent(self, period: str) -> bool:
         return self._db.execute("SELECT 1 FROM spent WHERE period = ?", (period,)).fetchone() is not None
 
-    def _close_older(self, asked: Asked) -> None:
-        """Closes batches that no replay can come for: a node asks for another batch when one is done."""
-        at = self._clock().isoformat()
+    def _forget_points(self) -> None:
+        """Drops what tells points again of batches that get no further ones."""
         self._db.execute(
-            "UPDATE foreign_batch SET closed = ?1 WHERE closed IS NULL AND (expires <= ?1 OR "
-            "(requester = ?2 AND batch != ?3 AND total <= (SELECT coalesce(sum(count), 0) FROM answered a "
-            "WHERE a.requester = foreign_batch.requester AND a.batch = foreign_batch.batch)))",
-            (at, asked.requester, asked.batch),
-        )
-        self._db.execute(
-            "UPDATE answered SET points = NULL, answer = NULL WHERE answer IS NOT NULL AND EXISTS "
+            "UPDATE answered SET points = NULL WHERE points IS NOT NULL AND EXISTS "
             "(SELECT 1 FROM foreign_batch f WHERE f.requester = answered.requester "
-            "AND f.batch = answered.batch AND f.closed IS NOT NULL)"
+            "AND f.batch = answered.batch AND (f.expires <= ? OR f.total <= "
+            "(SELECT sum(count) FROM answered a WHERE a.requester = f.requester AND a.batch = f.batch)))",
+            (self._clock().isoformat(),),
         )
 
     def months(self, requester: str, kind: str) -> dict[str, int]:

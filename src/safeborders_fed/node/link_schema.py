@@ -34,7 +34,6 @@ CREATE TABLE foreign_batch (
     batch TEXT NOT NULL,
     total INTEGER NOT NULL,
     expires TEXT NOT NULL,
-    closed TEXT,
     PRIMARY KEY (requester, batch)
 ) STRICT;
 CREATE TABLE outbox (

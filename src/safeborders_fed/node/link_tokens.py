@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from safeborders_fed.errors import DefectError
+from safeborders_fed.errors import ConfigurationError, DefectError
 from safeborders_fed.node.link_database import LinkDatabase
 
 TOKEN_KEY_BYTES: Final = 64
@@ -111,15 +112,22 @@ class Tokens:
         if not rows:
             return []
         cipher = AESSIV(self._key(epoch))
-        return [
-            TokenRow(
-                kind=kind,
-                digest=bytes(digest),
-                token=cipher.decrypt(sealed, [epoch.encode(), bytes(digest)]),
-                strength=strength,
-            )
-            for _, kind, digest, sealed, strength in rows
-        ]
+        try:
+            return [
+                TokenRow(
+                    kind=kind,
+                    digest=bytes(digest),
+                    token=cipher.decrypt(sealed, [epoch.encode(), bytes(digest)]),
+                    strength=strength,
+                )
+                for _, kind, digest, sealed, strength in rows
+            ]
+        except InvalidTag:
+            raise ConfigurationError(
+                "link-book-altered",
+                f"a token of epoch {epoch} in the link book is not what this node wrote",
+                "keep the file as evidence and restore the node's directory from backup",
+            ) from None
 
 
 def _runs(numbers: list[int]) -> Iterable[tuple[int, int]]:

@@ -151,9 +151,9 @@ def test_points_do_not_tell_padding_from_identifiers_and_differ_each_time(ro: Li
 def test_an_altered_batch_does_not_hold(ro: LinkNode) -> None:
     ro.cases.rows = phones(spread(3))
     batch = prepare(ro).statement.hash()
-    forged = zlib.compress(b'[["' + b"ab" * 32 + b'","phone:1","c"]]')
-    other = batches._sealed(ro.office, forged, "leaves")  # noqa: SLF001
-    ro.office.book._db.execute("UPDATE batch SET leaves = ?", (other,))  # noqa: SLF001
+    forged = zlib.compress(b'["' + b"ab" * 32 + b'",[["phone:1","c"]]]')
+    other = batches._sealed(ro.office, forged, "leaves")
+    ro.office.book._db.execute("UPDATE batch SET leaves = ?", (other,))
     assert not batches.audit(ro.office, batch, "auditor").holds
 
 

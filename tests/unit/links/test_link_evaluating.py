@@ -14,6 +14,7 @@ from link_offices import Clock, LinkNode, evaluated, make_keys, next_chunk, node
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.links import ristretto
+from safeborders_fed.links.batch_statement import Chunk
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Words, array_hash, say, to_rows, to_words
 
 
@@ -156,8 +157,6 @@ def test_a_batch_that_is_done_is_not_answered_again_and_what_was_sent_is_dropped
 
 
 def json_batch(chunk: LinkAnswer) -> str:
-    from safeborders_fed.links.batch_statement import Chunk
-
     return Chunk.of(chunk.said.text).batch.hash()
 
 
@@ -186,7 +185,7 @@ def test_quotas_hold_by_month_and_the_first_load_counts_once(tmp_path: Path, clo
 def test_too_many_batches_at_once_are_refused(tmp_path: Path, clock: Clock) -> None:
     made = nodes(tmp_path, clock=clock, batches_at_once=1)
     make_keys(made)
-    made["RO"].cases.rows = phones(spread(20)) + [("v", "c", "email", "Exploiter", "a@example.org")]
+    made["RO"].cases.rows = [*phones(spread(20)), ("v", "c", "email", "Exploiter", "a@example.org")]
     first = made["RO"].prepared()
     assert evaluated(made["BG"], next_chunk(made["RO"])).said.kind == "shares"
     made["RO"].office.book.batches.end(first, "stopped")  # one of its two chunks never comes
