@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from link_attacks import charged
+from link_attacks import asks_at, charged
 from link_federation import Clock, CrashError, LinkFederation, federation
 from safeborders_fed.links.handles import CANARIES
+from safeborders_fed.study.link_messages import LinkAsk
 
 STATES = ("BE", "BG", "GR")
 SHARED_PHONE = "+32 2 555 12 12"
@@ -58,10 +59,8 @@ def test_every_shared_identifier_is_found_by_both_states_and_none_is_invented(tm
         "BE-GR": ["email", "handle"],
         "BG-GR": ["handle"],
     }
-    for node in made.nodes.values():  # each is seen at both ends, or it would not be open
-        assert sum(node.name in pair for pair, hits in open_hits(made).items() for _ in hits) == len(
-            node.office.hits.shown()
-        )
+    shown = [hit for node in made.nodes.values() for hit in node.hits()]
+    assert len(shown) == 2 * sum(map(len, open_hits(made).values()))  # each is seen at both ends
 
 
 def test_all_canaries_are_reported_and_nobody_is_alarmed(tmp_path: Path) -> None:
@@ -132,6 +131,26 @@ def test_tokens_that_exist_are_compared_while_a_node_is_offline(tmp_path: Path) 
     made.wire.offline = set()
     assert made.exchange().troubles == ()
     assert kinds(made)["BG-GR"] == ["handle"]
+
+
+def test_a_node_that_falls_silent_amid_the_batches_is_named_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+    made = planted(tmp_path)
+    made.offer_all()
+
+    def silent(node: str, ask: LinkAsk) -> LinkAsk:
+        if node == "BE" and ask.said[0].node == "BG":
+            made.wire.offline = {"GR"}
+        return ask
+
+    with made.lying(ask=asks_at("evaluate", None, silent)):
+        summary = made.exchange()
+    assert summary.offline == ("GR",)
+    assert set(summary.points) == {"BE"}  # all had helped it before, and it got what they gave
+    assert {(each.requester, each.by) for each in summary.refused} == {("BG", "GR")}
+    made.wire.offline = set()
+    assert set(made.exchange().points) == set(STATES)
+    assert kinds(made)["BE-GR"] == ["email", "handle"]
+    assert [charged(made, node) for node in STATES] == [charged(made, "BE")] * 3
 
 
 def test_a_first_exchange_without_all_nodes_makes_no_keys_and_says_so(tmp_path: Path) -> None:

@@ -81,16 +81,16 @@ class BatchRounds:
             left &= chunks.keys()
             answered = {}
             for node, chunk in chunks.items():
-                shares = self._evaluate(node, chunk)
+                shares = self._evaluate(node, chunk) if self._all_there() else None
                 if shares is None:
                     left.discard(node)
                 else:
                     answered[node] = shares
-                if not self._all_there():
-                    return
             left -= self._hand_over(chunks, answered)
             if answered:
                 self.tell(self.points)
+            if not self._all_there():
+                return
 
     def _all_there(self) -> bool:
         silent = {trouble.node for trouble in self.caller.troubles if trouble.code == NO_REPLY}

@@ -184,7 +184,7 @@ class Exchange:
             self._exchange,
             self._files.epoch,
             nodes,
-            offline,
+            tuple(sorted({*offline, *(each.node for each in caller.troubles if each.code == NO_REPLY)})),
             batches.points,
             matching.tags_taken,
             matching.hits,

@@ -158,6 +158,6 @@ def one_script(word: str) -> str:
     as_latin = word.translate(_SMALL)
     telling = [script_of(character) for character in as_latin if script_of(character) not in {"", "latin"}]
     if not telling:
-        return as_latin
+        return unicodedata.normalize("NFC", as_latin)
     script = max(sorted(set(telling)), key=telling.count)
-    return word.translate(_BACK[script])
+    return unicodedata.normalize("NFC", word.translate(_BACK[script]))

@@ -12,6 +12,7 @@ from safeborders_fed.links.normalise import forms
 
 Pair = tuple[str, str]
 PAIRS = tomllib.loads(Path(__file__).with_name("name_pairs.toml").read_text(encoding="utf-8"))
+TRUE_LISTS = ("same", "held_out", "held_out_again", "unseen")
 BORN = "1987-05-23"
 ORDER = ("exact", "strong", "weak")
 
@@ -34,7 +35,7 @@ def different() -> dict[str, list[Pair]]:
         (f"{name}|{a}", f"{name}|{b}")
         for (a, b), name in itertools.product(PAIRS["dates"], PAIRS["namesakes"])
     ]
-    return {"siblings": siblings, "near surnames": near, "near dates": dated}
+    return {"siblings": siblings, "near surnames": near, "near dates": dated, "similar": same("similar")}
 
 
 def strongest(a: str, b: str, kind: str = "person", states: Pair = ("BG", "BE")) -> str:
@@ -49,5 +50,5 @@ def tally(pairs: Iterable[Pair]) -> Counter[str]:
 
 
 def all_persons() -> list[str]:
-    pairs = [*same(), *same("held_out"), *itertools.chain(*different().values())]
+    pairs = [*itertools.chain(*map(same, TRUE_LISTS)), *itertools.chain(*different().values())]
     return sorted(set(itertools.chain(*pairs)))
