@@ -16,6 +16,7 @@ from safeborders_fed.cli import output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
+    from safeborders_fed.errors import SafeBordersError
     from safeborders_fed.node.hit_papers import Act, HitPapers
 
 Home = Annotated[Path, typer.Option("--home", help="The directory of the node.")]
@@ -188,8 +189,11 @@ def _papers(home: Path) -> HitPapers:
     return HitPapers(home)
 
 
-def _take_up(home: Path) -> None:
-    """Takes up what people have left, where the operator runs this; else the service does."""
+def _take_up(home: Path) -> dict[str, SafeBordersError]:
+    """Takes up what people have left, where the operator runs this; else the service does.
+
+    Gives why papers did not count, by the names of their files.
+    """
     from safeborders_fed.links.deciding import take_papers
     from safeborders_fed.links.hits import publish
     from safeborders_fed.links.office import open_office
@@ -197,12 +201,13 @@ def _take_up(home: Path) -> None:
     from safeborders_fed.node.settings import NodeSettings
 
     if not is_operator(home):
-        return
+        return {}
     office = open_office(NodeSettings.load(home))
     publish(office)  # first: it makes the box
-    take_papers(office)
+    refused = take_papers(office)
     office.hits.settle(office.audit_log)
     publish(office)
+    return refused
 
 
 def _looked(papers: HitPapers, shown: dict[str, Any]) -> None:
@@ -235,29 +240,32 @@ def _sign(
     seen: bool = False,
 ) -> dict[str, Any]:
     """Signs and leaves a paper, and gives what is known of the hit then."""
-    from datetime import UTC, datetime, timedelta
+    from datetime import timedelta
 
     from safeborders_fed.links.approving import require_prosecutor
     from safeborders_fed.masking.signing import public_hex
+    from safeborders_fed.node import journal
     from safeborders_fed.node.approvals import approve, load_approver_key
     from safeborders_fed.node.hit_papers import HitPaper, HitPapers, subject_hash
     from safeborders_fed.node.settings import NodeSettings
 
     key = load_approver_key(key_file, passphrase(passphrase_file))
     require_prosecutor(NodeSettings.load(home).approvers(), name, public_hex(key))
-    now = datetime.now(UTC)
+    at = journal.now()
     approval = approve(
         key,
         name=name,
         subject="link-hit",
         subject_hash=subject_hash(shown["hit"], act, word),
-        signed_at=now,
-        expires=now + timedelta(days=valid_days),
+        signed_at=at,
+        expires=at + timedelta(days=valid_days),
     )
     papers = HitPapers(home)
     paper = HitPaper(hit=shown["hit"], act=act, word=word, seen_alarm=seen, approval=approval)
-    papers.leave(paper)
-    _take_up(home)
+    left = papers.leave(paper)
+    refused = _take_up(home).get(left.name)
+    if refused is not None:
+        raise refused
     return papers.view(shown["hit"])
 
 

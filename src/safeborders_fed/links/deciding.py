@@ -43,12 +43,16 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
 """Why people decline a hit. The other state learns none of them."""
 
 
-def take_papers(office: Office) -> None:
+def take_papers(office: Office) -> dict[str, SafeBordersError]:
     """Does what people have signed since the last time, and logs who looked.
+
+    Returns:
+        Why papers did not count, by the names of their files.
 
     Raises:
         ConfigurationError: ``link-book-unwritable``.
     """
+    refused: dict[str, SafeBordersError] = {}
     for path, paper, user in HitPapers(office.home).left():
         try:
             with office.hits.transaction():
@@ -58,7 +62,9 @@ def take_papers(office: Office) -> None:
                 raise
             LOG.warning("paper %s about a hit does not count: %s", path.name, error)
             _note_refused(office, paper, user, path.stem, error)
+            refused[path.name] = error
         path.unlink(missing_ok=True)
+    return refused
 
 
 def _take(office: Office, paper: HitPaper, user: str, name: str) -> None:

@@ -38,7 +38,7 @@ HANDLING: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Codes and what each means."""
 URGENCIES: Final = ("routine", "urgent", "immediate")
-_SHORTEST_FORM: Final = 5
+_SHORTEST_PART: Final = 5
 _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 _Code = Literal["H0", "H1", "H2", "H3"]
 _Purpose = Literal["investigation", "prosecution", "victim-identification"]
@@ -224,14 +224,15 @@ def seal_ready(record: HitRecord, forms: Iterable[str]) -> bytes:
 
     Args:
         record: The record.
-        forms: Normal forms of all identifiers of the cases that it names.
+        forms: Normal forms of all identifiers of the cases that it names (``links.normalise``).
 
     Raises:
         RefusedError: ``identifier-in-record``; the identifier is not quoted.
     """
     data = record.to_bytes()
     written = _plain(f"{record.contact.unit}|{record.contact.email}|{record.contact.phone}")
-    if any(len(_plain(form)) >= _SHORTEST_FORM and _plain(form) in written for form in forms):
+    parts = {_plain(part) for form in forms for part in form.split(":")[1:]}  # the first names a rule
+    if any(len(part) >= _SHORTEST_PART and part in written for part in parts):
         raise RefusedError(
             "identifier-in-record",
             "the contact point is an identifier of the case itself, or contains one",

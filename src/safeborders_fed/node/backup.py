@@ -54,6 +54,7 @@ from safeborders_fed.node import link_copies
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.layout import HITS, PAPERS
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.study_directory import DIRECTORY as STUDIES
 from safeborders_fed.node.study_papers import APPROVALS, REFUSALS, WITHDRAWALS
@@ -81,7 +82,7 @@ NOTHING: Final = Caps(0.0, 0.0, 0.0)
 """For a ledger that is opened to be read."""
 _PARTS: Final = (".part", ".partial")
 _PRIVATE: Final = b"PRIVATE KEY-----"
-_BOX: Final = re.compile(rf"{STUDIES}/[^/]+/({APPROVALS}|{REFUSALS}|{WITHDRAWALS})/")
+_BOX: Final = re.compile(rf"({STUDIES}/[^/]+/({APPROVALS}|{REFUSALS}|{WITHDRAWALS})|{HITS}/{PAPERS})/")
 
 
 class _Model(BaseModel):
@@ -320,7 +321,7 @@ def _add_others(archive: _Archive, settings: NodeSettings) -> None:
                 archive.add(name, file, os.fstat(file.fileno()).st_size)
         except FileNotFoundError:  # replaced or removed since it was listed
             continue
-    for box in sorted(settings.home.glob(f"{STUDIES}/*/*")):
+    for box in sorted([*settings.home.glob(f"{STUDIES}/*/*"), *settings.home.glob(f"{HITS}/*")]):
         if _BOX.match(f"{box.relative_to(settings.home).as_posix()}/"):
             for path, content in papers(box):
                 name = path.relative_to(settings.home).as_posix()
