@@ -58,7 +58,7 @@ def _spread(office: Office) -> None:
 
 
 def heard(office: Office) -> dict[str, Word]:
-    """What was said over each hit, in whatever order it came; what cannot be read is as if it had not come."""
+    """What was said over each hit, in any order; what cannot be read is as if it had not come."""
     found: dict[str, Word] = {}
     for partner, letter in HitLetters(office.hits).received(KIND):
         try:

@@ -198,13 +198,14 @@ def _equal(offices: Mapping[str, Office]) -> set[Match]:
 
 def _matched(offices: Mapping[str, Office]) -> set[Match]:
     """What the states found, each hit as both of them know it."""
-    seen: Counter[Match] = Counter()
+    seen: set[Match] = set()
     for node, office in offices.items():
         form_of = {each.digest: each.form for each in office.identified()}
         for row in office.hits.shown():
             one, other = sorted((node, row.partner))
-            seen[one, other, row.kind, form_of[row.digest]] += 1
-    return set(seen)
+            # A hit on what is in no file has no form, and counts as invented by its digest.
+            seen.add((one, other, row.kind, form_of.get(row.digest, row.digest.hex())))
+    return seen
 
 
 Between = dict[tuple[str, str, str], set[tuple[str, str]]]
