@@ -23,10 +23,11 @@ class Attack:
     what: str
     who: str
     outcome: str
+    place: tuple[str, int]
 
 
 TABLE: list[Attack] = []
-"""All attacks that a test tries, in the order of the tests."""
+"""All attacks that a test tries."""
 Test = Callable[..., None]
 
 
@@ -34,7 +35,7 @@ def attack(what: str, *, by: str, outcome: str) -> Callable[[Test], Test]:
     """Marks a test as one that tries an attack and requires an outcome."""
 
     def marked(test: Test) -> Test:
-        TABLE.append(Attack(what, by, outcome))
+        TABLE.append(Attack(what, by, outcome, (test.__module__, test.__code__.co_firstlineno)))
         return test
 
     return marked
@@ -43,7 +44,8 @@ def attack(what: str, *, by: str, outcome: str) -> Callable[[Test], Test]:
 def table() -> str:
     """The attacks and their outcomes as Markdown."""
     head = ["| Attack | By whom | Outcome |", "|---|---|---|"]
-    return "\n".join([*head, *(f"| {row.what} | {row.who} | {row.outcome} |" for row in TABLE)])
+    rows = sorted(TABLE, key=lambda row: row.place)
+    return "\n".join([*head, *(f"| {row.what} | {row.who} | {row.outcome} |" for row in rows)])
 
 
 def content(said: Said) -> dict[str, Any]:

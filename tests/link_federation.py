@@ -41,8 +41,8 @@ from safeborders_fed.simulation.ceremony import Ceremony, hold
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 from safeborders_fed.study.messages import decode
 
-_HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
-_MAPPING = """
+HEADER = ("case", "victim", "day", "phone", "email", "handle", "victim_phone")
+MAPPING = """
 schema_version = 1
 name = "register"
 description = "A small register"
@@ -72,7 +72,7 @@ type = "phone"
 owner = "Victim"
 column = "victim_phone"
 """
-_CONTACT = """
+CONTACT = """
 [contact]
 unit = "Link unit"
 email = "links@example.{}"
@@ -122,12 +122,12 @@ class LinkNode:
         self._cases += [dict(case) for case in cases]
         file = self.office.home / "register.csv"
         with file.open("w", encoding="utf-8", newline="") as opened:
-            writer = csv.DictWriter(opened, _HEADER, restval="")
+            writer = csv.DictWriter(opened, HEADER, restval="")
             writer.writeheader()
             for number, case in enumerate(self._cases):
                 standing = {"case": f"case-{number}", "victim": f"person-{number}", "day": "2025-03-05"}
                 writer.writerow(standing | case)
-        import_file(file, parse_mapping(_MAPPING, "register.toml"), self.office.store)
+        import_file(file, parse_mapping(MAPPING, "register.toml"), self.office.store)
 
     def prepare(self, purpose: str = "investigation") -> Prepared:
         """Puts the next batch together."""
@@ -166,7 +166,7 @@ class LinkNode:
 
     def approve_hits(self) -> None:
         """All prosecutors sign that records about every hit be exchanged; taken in with the next letters."""
-        (self.office.home / "contact.toml").write_text(_CONTACT.format(self.name.lower()), encoding="utf-8")
+        (self.office.home / "contact.toml").write_text(CONTACT.format(self.name.lower()), encoding="utf-8")
         papers = HitPapers(self.office.home)
         for row in self.hits():
             for approval in self.approvals(row.id, "link-hit"):

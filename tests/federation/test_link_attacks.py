@@ -95,7 +95,7 @@ def test_points_that_are_none_are_refused_before_any_key_is_used(tmp_path: Path,
 
 
 @attack(
-    "Points, shares or tags altered, shortened or of another length on the way",
+    "Points or shares altered, shortened or of another length on the way",
     by="the coordinator",
     outcome="they are not those that were signed: `malformed`, nothing is charged or kept",
 )

@@ -86,9 +86,9 @@ def test_an_invented_hit_discloses_nothing(tmp_path: Path, what: str) -> None:
 
 def _of_kind(found: Pair, handles: list[str], what: str) -> str:
     office = found.made["BE"].office
-    tokens = office.book.tagged("2026", "BG")
-    index = Handles(office, "2026", "BG").index(office.hits.taggings("2026", "BG"), tokens)
-    return next(name for name in handles if index[bytes.fromhex(name)].is_dummy == (what == "dummy"))
+    own = Handles(office, "2026", "BG")
+    found_behind = ((name, own.behind(bytes.fromhex(name))) for name in handles)
+    return next(name for name, behind in found_behind if behind and behind.is_dummy == (what == "dummy"))
 
 
 def test_swapped_hits_open_nothing(tmp_path: Path) -> None:

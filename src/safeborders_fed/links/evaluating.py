@@ -232,17 +232,28 @@ def _facts(chunk: Chunk, asked: Asked, names: list[str]) -> dict[str, Any]:
 
 
 def _record_refusal(office: Office, said: Said, reason: str, error: SafeBordersError) -> None:
+    # What its node did not sign may be anybody's, and as much as anybody likes: once a day is enough of it.
+    forged = error.code == "bad-signature"
+    about = f"{said.node}/{office.clock():%Y-%m-%d}" if forged else said.hash
     details: dict[str, str | int] = {"requester": said.node, "reason": reason, "chunk": said.hash}
-    try:
-        chunk = Chunk.of(said.text)
-        details |= {"batch": chunk.batch.hash(), "type": chunk.type, "points": chunk.count}
-        details["prosecutors"] = ", ".join(each.name for each in chunk.approvals)[:1000]
-    except PeerError:
-        pass  # what is no chunk has nothing more to say
     office.audit_log.append_if_new(
-        f"link-refuse/{said.hash}/{reason}",
+        f"link-refuse/{about}/{reason}",
         Operation.LINK_REFUSE,
-        who=said.node,
+        who="unknown" if forged else said.node,
         why=error.cause[:1000],
-        details=details,
+        details=details if forged else details | _said_of(said.text),
     )
+
+
+def _said_of(text: str) -> dict[str, str | int]:
+    """What a refused chunk says of itself; nothing if it is none."""
+    try:
+        chunk = Chunk.of(text)
+    except PeerError:
+        return {}
+    return {
+        "batch": chunk.batch.hash(),
+        "type": chunk.type,
+        "points": chunk.count,
+        "prosecutors": ", ".join(each.name for each in chunk.approvals)[:1000],
+    }

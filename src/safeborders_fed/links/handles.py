@@ -1,24 +1,29 @@
 """Tags and handles of one node for one partner: which are of tokens, which are canaries, which mean nothing.
 
-A tag is what the coordinator compares, a handle is its random name at this node. Both follow from keys, so a
-node keeps neither: it makes them again when it is asked.
+A tag is what the coordinator compares, a handle is its name at this node. Both follow from keys, so a node
+keeps neither. A handle is one AES-256 block under a key of this node for this partner: what it names is
+encrypted in it, so the node reads from a handle what it stands for, however many there are.
 
-Guarantees, under the assumption that HMAC-SHA256 is a pseudo-random function: to who does not know the keys
-of the epoch, tags of tokens, canaries and dummies are alike, and handles say nothing of tags. Dummies are
-keyed with a key of this node alone, so that the other state of the pair cannot tell them either. ``rows`` are
-in order of the tags, which is an order of random values: beyond the set of tags it says nothing, of when or
-in which order their tokens were made least of all.
+Guarantees, under the assumption that AES-256 is a pseudo-random permutation and HMAC-SHA256 a pseudo-random
+function: to who does not know the keys of the epoch, tags of tokens, canaries and dummies are alike; handles
+are distinct random names, unrelated between partners, and say nothing of tags or of how many there are.
+Dummies are keyed with a key of this node alone, so that the other state of the pair cannot tell them either.
+``rows`` are in order of the tags, which is an order of random values: beyond the set of tags it says nothing,
+of when or in which order their tokens were made least of all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from safeborders_fed.links.pairs import TAG_BYTES, bucket, handle_of
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from safeborders_fed.links.pairs import HANDLE_BYTES, TAG_BYTES, bucket
 from safeborders_fed.masking import layout
 
 if TYPE_CHECKING:
@@ -31,6 +36,11 @@ CANARIES: Final = 16
 """Of an exchange and pair: who drops a share p of hits goes unnoticed with probability (1 - p)^16."""
 _CANARY: Final = b"safeborders link canary v1"
 _DUMMIES: Final = b"safeborders link dummies v1"
+_HANDLES: Final = b"safeborders link handles v1"
+_OF_TOKEN, _OF_CANARY, _OF_DUMMY = b"\1", b"\2", b"\3"
+_START: Final = HANDLE_BYTES - 1
+_PLACE: Final = struct.Struct("<II7x")
+"""Number of a message and place in it, in a handle of a canary or dummy."""
 
 
 class Row(NamedTuple):
@@ -74,34 +84,48 @@ class Handles:
 
     def __init__(self, office: Office, epoch: str, partner: str) -> None:
         self.pair: PairKeys = office.pair(epoch, partner)
-        self._partner = partner
-        self._handle_key = office.secrets(epoch).handle_key
-        self._dummy_key = hmac.digest(self._handle_key, _DUMMIES, "sha256")
+        self._office, self._epoch, self._partner = office, epoch, partner
+        secret = office.secrets(epoch).handle_key
+        self._dummy_key = hmac.digest(secret, _DUMMIES, "sha256")
+        key = hmac.digest(secret, layout.prefixed(_HANDLES, partner.encode()), "sha256")
+        # One block each, and no block twice: a permutation of names, not a mode that hides long texts.
+        self._cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
 
     def rows(self, tagging: Tagging, tokens: Sequence[TokenRow]) -> list[Row]:
         """What goes out, or went out, with one message: tags of tokens, canaries and dummies."""
-        rows = [Row(self.pair.tag(row.token), self._handle(row.token)) for row in tokens]
-        canaries = self.pair.canaries(tagging.exchange, CANARIES)
-        rows += [Row(canary, self._handle(_token_of(canary))) for canary in canaries]
-        rows += [
-            Row(self._dummy("tag", tagging, at)[:TAG_BYTES], self._handle(self._dummy("token", tagging, at)))
-            for at in range(tagging.dummies)
-        ]
-        return sorted(rows)
+        tags = [self.pair.tag(row.token) for row in tokens]
+        names = [_OF_TOKEN + row.digest[:_START] for row in tokens]
+        for at, canary in enumerate(self.pair.canaries(tagging.exchange, CANARIES)):
+            tags.append(canary)
+            names.append(_OF_CANARY + _PLACE.pack(tagging.number, at))
+        for at in range(tagging.dummies):
+            tags.append(self._dummy("tag", tagging, at)[:TAG_BYTES])
+            names.append(_OF_DUMMY + _PLACE.pack(tagging.number, at))
+        handles = self._cipher.encryptor().update(b"".join(names))
+        return sorted(
+            Row(tag, handles[at * HANDLE_BYTES : (at + 1) * HANDLE_BYTES]) for at, tag in enumerate(tags)
+        )
 
-    def index(self, taggings: Sequence[Tagging], tokens: Sequence[TokenRow]) -> dict[bytes, Own]:
-        """What stands behind each handle that went out with these messages."""
-        found = {self._handle(row.token): Own(row.token, row) for row in tokens}
-        for tagging in taggings:
-            for canary in map(_token_of, self.pair.canaries(tagging.exchange, CANARIES)):
-                found[self._handle(canary)] = Own(canary, canary_of=tagging.exchange)
-            for at in range(tagging.dummies):
-                token = self._dummy("token", tagging, at)
-                found[self._handle(token)] = Own(token)
-        return found
-
-    def _handle(self, token: bytes) -> bytes:
-        return handle_of(self._handle_key, self._partner, token)
+    def behind(self, handle: bytes) -> Own | None:
+        """What stands behind a handle; None if this node never gave it for this partner."""
+        if len(handle) != HANDLE_BYTES:
+            return None
+        name = self._cipher.decryptor().update(handle)
+        kind, start = name[:1], name[1:]
+        if kind == _OF_TOKEN:
+            row = self._office.book.tagged_as(self._epoch, self._partner, start)
+            return None if row is None else Own(row.token, row)
+        number, at = _PLACE.unpack(start)
+        if kind not in {_OF_CANARY, _OF_DUMMY} or start != _PLACE.pack(number, at):
+            return None
+        taggings = self._office.hits.taggings(self._epoch, self._partner)
+        tagging = next((each for each in taggings if each.number == number), None)
+        if tagging is None or at >= (CANARIES if kind == _OF_CANARY else tagging.dummies):
+            return None
+        if kind == _OF_DUMMY:
+            return Own(self._dummy("token", tagging, at))
+        canary = self.pair.canaries(tagging.exchange, CANARIES)[at]
+        return Own(_token_of(canary), canary_of=tagging.exchange)
 
     def _dummy(self, what: str, tagging: Tagging, at: int) -> bytes:
         parts = (what, self._partner, tagging.exchange, str(at))

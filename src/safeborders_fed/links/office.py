@@ -142,6 +142,7 @@ class Office:
     def __post_init__(self) -> None:
         self.keys = EpochKeys(self.vault, self.clock)
         self.book = LinkBook(self.home / FILE, self.keys.token_key, self.clock)
+        self.read_in: tuple[str, Mapping[bytes, tuple[str, ...]]] = ("", {})  # for ``opening``
         self.spread_in = ""  # the exchange in which words about networks went out last (network_letters)
         self.hits = HitBook(self.home / hit_book.FILE, self.clock)
         self.switch = Switch(self.home)

@@ -8,7 +8,7 @@ of the stop-list is declined at once; the partner learns that it is declined, as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from safeborders_fed.audit.chain import Operation
@@ -34,15 +34,14 @@ def stopped_digests(office: Office) -> frozenset[bytes]:
     return stop_list.stopped_digests(office) | refuted
 
 
-def cases_of(office: Office, digests: Iterable[bytes]) -> dict[bytes, tuple[str, ...]]:
-    """Pseudonyms of the cases that hold each form now, sorted."""
-    wanted = frozenset(digests)
-    found: dict[bytes, set[str]] = {digest: set() for digest in wanted}
-    if wanted:
+def cases_of(office: Office, exchange: str) -> Mapping[bytes, tuple[str, ...]]:
+    """Pseudonyms of the cases that hold each form, sorted; the files are gone through once in an exchange."""
+    if office.read_in[0] != exchange:
+        found: dict[bytes, set[str]] = {}
         for each in office.identified():
-            if each.digest in wanted:
-                found[each.digest].add(each.case)
-    return {digest: tuple(sorted(cases)) for digest, cases in found.items()}
+            found.setdefault(each.digest, set()).add(each.case)
+        office.read_in = (exchange, {digest: tuple(sorted(cases)) for digest, cases in found.items()})
+    return office.read_in[1]
 
 
 def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow]) -> None:
@@ -50,7 +49,7 @@ def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow
     fresh = [row for row in hits if office.hits.known(row.id, partner) is None]
     if not fresh:
         return
-    cases = cases_of(office, {row.digest for row in fresh})
+    cases = cases_of(office, exchange)
     stopped = stopped_digests(office)
     flood = _is_flood(office, exchange, partner, len(fresh))
     if flood:
@@ -58,8 +57,10 @@ def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow
     with office.hits.transaction():
         office.hits.set_found(exchange, fresh)
         for row in fresh:
-            office.hits.step(row.id, OPEN, opened_at=office.clock(), cases=cases[row.digest], alarm=flood)
-            _note(office, row, len(cases[row.digest]))
+            office.hits.step(
+                row.id, OPEN, opened_at=office.clock(), cases=cases.get(row.digest, ()), alarm=flood
+            )
+            _note(office, row, len(cases.get(row.digest, ())))
             if row.digest in stopped:
                 decline(office, row, STOPPED, who=office.node)
 

@@ -15,7 +15,6 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import RefusedError, SafeBordersError
 from safeborders_fed.links import hit_records
 from safeborders_fed.links.approving import counted_here
-from safeborders_fed.links.opening import cases_of
 from safeborders_fed.node.hit_book import APPROVED_BOTH, EXCHANGED, EXPIRED, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
@@ -33,28 +32,28 @@ def seal_records(office: Office, partner: str) -> None:
     due = [
         row for row in office.hits.shown({APPROVED_BOTH}) if row.partner == partner and row.sent_at is None
     ]
-    cases = cases_of(office, {row.digest for row in due})
-    forms = _forms(office, frozenset().union(*cases.values()))
+    if not due:
+        return
+    files = list(office.identified())  # read now, and once for all: what was erased must not be named
+    cases: dict[bytes, set[str]] = {row.digest: set() for row in due}
+    for each in files:
+        if each.digest in cases:
+            cases[each.digest].add(each.case)
+    named = {case for found in cases.values() for case in found}
+    forms: dict[str, list[str]] = {case: [] for case in named}
+    for each in files:
+        if each.case in named:
+            forms[each.case].append(each.form)
     for row in due:
         try:
-            _seal(office, row, cases[row.digest], forms)
+            _seal(office, row, sorted(cases[row.digest]), forms)
         except SafeBordersError as error:
             if error.exit_code == 1:
                 raise
             office.hits.change(row.id, reason=error.code)
 
 
-def _forms(office: Office, cases: frozenset[str]) -> dict[str, list[str]]:
-    """All forms of identifiers in these cases, by case: none of them may be in a record."""
-    found: dict[str, list[str]] = {case: [] for case in cases}
-    if cases:  # the files are gone through once for all records, and only if there is one to seal
-        for each in office.identified():
-            if each.case in found:
-                found[each.case].append(each.form)
-    return found
-
-
-def _seal(office: Office, row: HitRow, cases: tuple[str, ...], forms: Mapping[str, Sequence[str]]) -> None:
+def _seal(office: Office, row: HitRow, cases: Sequence[str], forms: Mapping[str, Sequence[str]]) -> None:
     if not cases:
         office.hits.step(row.id, EXPIRED, reason=NO_CASE, cases=())
         return
@@ -84,7 +83,7 @@ def _seal(office: Office, row: HitRow, cases: tuple[str, ...], forms: Mapping[st
         HitLetters(office.hits).put_out(
             row.epoch, row.partner, row.id, "record", canonical.serialise({"record": canonical.parse(data)})
         )
-        changes = {"sent_at": office.clock(), "cases": cases, "reason": None}
+        changes = {"sent_at": office.clock(), "cases": tuple(cases), "reason": None}
         if now.record is None:
             office.hits.change(row.id, **changes)
         else:

@@ -217,12 +217,11 @@ def _told(office: Office, ask: LinkAsk) -> _Told:
     require_partner(office, asked.partner)
     epoch, partner = office.keys.current(), asked.partner
     handles = Handles(office, epoch, partner)
-    index = handles.index(office.hits.taggings(epoch, partner), office.book.tagged(epoch, partner))
     reported = [Reported(*row) for row in asked.hits]
     own, their = Counter(hit.own for hit in reported), Counter(hit.their for hit in reported)
     known: list[tuple[Reported, Own]] = []
     for hit in reported:
-        behind = index.get(_bytes(hit.own))
+        behind = handles.behind(_bytes(hit.own))
         if hit.partner != partner or len(hit.own) != len(hit.their) or behind is None:
             hit_alarms.raise_alarm(office, ask.exchange, "unknown", partner, hit.own)
         elif own[hit.own] > 1 or their[hit.their] > 1:

@@ -122,6 +122,13 @@ def _sent(
         points=array_hash(_array(chunk.points)),
     )
     said = office.said("chunk", content.model_dump(mode="json"))
+    office.audit_log.append_if_new(
+        f"link-sent/{chunk.batch}/{chunk.number}",
+        Operation.LINK_BATCH,
+        who=", ".join(each.name for each in approvals)[:200],
+        why="blinded points of an approved batch go out to all nodes, which learn no identifier from them",
+        details={"batch": own.id, "chunk": chunk.number, "type": chunk.kind, "points": chunk.count},
+    )
     fixed = office.book.batches.send(chunk, said.model_dump_json().encode("utf-8"), said.hash)
     return Said.model_validate_json(fixed)
 

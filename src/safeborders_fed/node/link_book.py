@@ -19,13 +19,13 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from safeborders_fed.errors import DefectError, RefusedError
 from safeborders_fed.node.journal import now
+from safeborders_fed.node.link_asked import Asked, Terms, replayed
 from safeborders_fed.node.link_batches import OwnBatches
 from safeborders_fed.node.link_ceremony import Ceremonies
 from safeborders_fed.node.link_database import LinkDatabase
@@ -35,44 +35,6 @@ from safeborders_fed.study import canonical
 
 FILE: Final = "links.sqlite"
 __all__ = ["FILE", "Asked", "LinkBook", "Terms", "TokenRow"]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A chunk that another state asks shares for.
-
-    Attributes:
-        requester: The state.
-        batch: Hash of its statement.
-        total: Points of the whole batch.
-        expires: When the batch does, ISO 8601, UTC.
-        number: Of the chunk.
-        kind: Type of identifiers.
-        epoch: Of the tokens.
-        month: Calendar month, such as ``2026-11``.
-        hash: SHA-256 of the chunk's text.
-        count: How many points.
-    """
-
-    requester: str
-    batch: str
-    total: int
-    expires: str
-    number: int
-    kind: str
-    epoch: str
-    month: str
-    hash: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Quotas: ``monthly`` and ``first_load`` of points, ``at_once`` of batches under way."""
-
-    monthly: int
-    first_load: int
-    at_once: int
 
 
 class LinkBook:
@@ -120,7 +82,7 @@ class LinkBook:
         if row is not None and row[0] == asked.hash and row[1] is not None:
             return bytes(row[1])
         if row is not None:
-            raise _replayed(asked, "was answered before" if row[0] == asked.hash else "was another chunk")
+            raise replayed(asked, "was answered before" if row[0] == asked.hash else "was another chunk")
         return None
 
     def asked_of(self, requester: str, batch: str, kind: str, *, other_than: int) -> int:
@@ -341,6 +303,10 @@ class LinkBook:
         """Tokens that an exchange, or any, has tagged to a partner."""
         return self._tokens.tagged(epoch, partner, exchange)
 
+    def tagged_as(self, epoch: str, partner: str, start: bytes) -> TokenRow | None:
+        """The token tagged to a partner whose digest begins so, in all bytes but its last; None for none."""
+        return self._tokens.tagged_as(epoch, partner, start)
+
     def known(self, epoch: str) -> frozenset[bytes]:
         """Digests that have a token of an epoch."""
         return self._tokens.digests(epoch)
@@ -352,11 +318,3 @@ class LinkBook:
     def forget_epoch(self, epoch: str) -> int:
         """Removes all tokens of an epoch; how many."""
         return self._tokens.forget(epoch)
-
-
-def _replayed(asked: Asked, what: str) -> RefusedError:
-    return RefusedError(
-        "link-replayed",
-        f"chunk {asked.number} of batch {asked.batch[:12]}... of {asked.requester} {what}",
-        "let that state prepare another batch",
-    )

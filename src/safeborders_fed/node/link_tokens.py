@@ -81,6 +81,12 @@ class Tokens:
         query = f"{_COLUMNS}WHERE epoch = ?1 AND {_IN_A_RUN} AND (?3 IS NULL OR exchange = ?3)) ORDER BY id"
         return self._opened(epoch, query, (epoch, partner, exchange))
 
+    def tagged_as(self, epoch: str, partner: str, start: bytes) -> TokenRow | None:
+        """The one tagged to a partner whose digest begins so, in all bytes but its last; None for none."""
+        query = f"{_COLUMNS}WHERE epoch = ?1 AND digest BETWEEN ?3 AND ?4 AND {_IN_A_RUN})"
+        found = self._opened(epoch, query, (epoch, partner, start + b"\x00", start + b"\xff"))
+        return found[0] if len(found) == 1 else None
+
     def mark(self, epoch: str, partner: str, exchange: str, digests: Iterable[bytes]) -> None:
         """Keeps that an exchange tags these to a partner."""
         with self._database.transaction():
@@ -107,7 +113,7 @@ class Tokens:
             self._db.execute("DELETE FROM tagged WHERE epoch = ?", (epoch,))
         return gone
 
-    def _opened(self, epoch: str, query: str, values: tuple[str | None, ...]) -> list[TokenRow]:
+    def _opened(self, epoch: str, query: str, values: tuple[str | bytes | None, ...]) -> list[TokenRow]:
         rows = self._db.execute(query, values).fetchall()
         if not rows:
             return []

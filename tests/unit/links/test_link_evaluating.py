@@ -331,3 +331,12 @@ def test_shares_of_a_node_whose_share_is_not_its_published_key_are_found_and_it_
     assert made["RO"].office.book.tokens("2026") == []
     (alarm,) = [each for each in made["RO"].office.book.alarms() if each[1] == "liar"]
     assert alarm[2].startswith("BG answered with shares that are not of its published key")
+
+
+def test_what_no_node_signed_cannot_fill_the_log(made: dict[str, LinkNode]) -> None:
+    chunk = chunk_of(made)
+    for number in range(20):
+        forged = chunk.said.model_copy(update={"text": f'{{"number":{number}}}'})
+        assert reason(evaluated(made["BG"], LinkAnswer("e1", "batch", forged, chunk.arrays))) == "malformed"
+    (entry,) = [each for each in made["BG"].entries() if each.operation == Operation.LINK_REFUSE]
+    assert entry.who == "unknown"

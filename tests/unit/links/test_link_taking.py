@@ -132,7 +132,7 @@ WRITES = (
 )
 
 
-@pytest.mark.parametrize("kill", range(1, 38))
+@pytest.mark.parametrize("kill", range(1, 42))
 def test_killed_at_any_write_nothing_is_lost_doubled_or_paid_for_twice(
     tmp_path: Path, kill: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,8 +165,8 @@ def test_killed_at_any_write_nothing_is_lost_doubled_or_paid_for_twice(
 
 
 def _writes_of_a_run() -> int:
-    """Two chunks: sent, charged, logged and struck off at two nodes each, taken, and logged."""
-    return 2 * 2 * (1 + 2 * 3 + 2)
+    """Two chunks: logged, sent, charged, logged and struck off at two nodes each, taken, and logged."""
+    return 2 * 2 * (2 + 2 * 3 + 2)
 
 
 def test_an_epoch_change_mid_batch_ends_it_and_nothing_is_lost(

@@ -162,3 +162,13 @@ def test_tokens_do_not_lie_in_clear_and_cannot_be_swapped(book: LinkBook, tmp_pa
     book._db.execute("UPDATE token SET token = ? WHERE id = 1", (other,))
     with pytest.raises(ConfigurationError, match="link-book-altered"):
         book.tokens("2026")
+
+
+def test_an_identifier_costs_at_most_200_bytes(book: LinkBook, tmp_path: Path) -> None:
+    rows = [token(number) for number in range(20_000)]
+    keep(book, rows)
+    for partner in ("BE", "BG", "FI", "GR", "IT", "PL", "PT"):
+        book.mark_tagged("2026", partner, "e1", [row.digest for row in rows])
+    book._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # What a batch keeps for audit comes to some 45 bytes more (measured in docs/links.md).
+    assert (tmp_path / "links.sqlite").stat().st_size / len(rows) <= 200 - 45
