@@ -342,3 +342,30 @@ def test_a_record_about_something_else_is_not_kept(tmp_path: Path) -> None:
     found.post()
     assert found.row("BE").record is None
     assert "letter" in found.alarms("BE")
+
+
+def test_what_is_on_the_stop_list_is_not_tagged(tmp_path: Path) -> None:
+    found = pair(tmp_path)
+    office = found.made["BE"].office
+    first = next(office.identified())
+    stop_list.add(
+        office, [stop_list.Stopped(kind="phone", form=first.form, reason="hotline")], who="IT", why="hotline"
+    )
+    found.tag()
+    tagging = office.hits.tagging("x1", "BG")
+    assert tagging is not None
+    assert tagging.fresh == 2
+    assert first.digest not in {row.digest for row in office.book.tagged("2026", "BG")}
+
+
+def test_a_yes_has_the_size_of_a_no(tmp_path: Path) -> None:
+    sizes = set()
+    for act, word in (("approve", "routine"), ("decline", "coincidence")):
+        directory = tmp_path / act
+        directory.mkdir()
+        found = open_pair(directory)
+        found.sign("BE", act, word)  # type: ignore[arg-type]
+        answer = found.ask("BE", "post")
+        (letter,) = json.loads(answer.said.text)["letters"]
+        sizes.add(len(letter["sealed"]))
+    assert len(sizes) == 1
