@@ -9,7 +9,7 @@ import pytest
 
 from hit_pair import Pair, case, open_pair, other, pair, signed, told
 from link_offices import Person
-from safeborders_fed.links import stop_list
+from safeborders_fed.links import hit_records, stop_list
 from safeborders_fed.links.handles import CANARIES, Handles
 from safeborders_fed.links.hits import view
 from safeborders_fed.links.pairs import bucket
@@ -369,3 +369,48 @@ def test_a_yes_has_the_size_of_a_no(tmp_path: Path) -> None:
         (letter,) = json.loads(answer.said.text)["letters"]
         sizes.add(len(letter["sealed"]))
     assert len(sizes) == 1
+
+
+def sent_record(found: Pair, **changes: object) -> None:
+    """BG sends a record as a node would that does not keep to the order."""
+    row = found.row("BG")
+    facts = {"state": "BG", "cases": ["ab" * 16], "kind": "phone", "strength": "exact", "urgency": "routine"}
+    office = found.made["BG"].office
+    terms, today = hit_records.Terms.load(office.home), found.clock().date()
+    record = hit_records.make(terms, hit=row.id, today=today, **{**facts, **changes})  # type: ignore[arg-type]
+    content = canonical.serialise({"record": record.content()})
+    HitLetters(office.hits).put_out("2026", "BE", row.id, "record", content)
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_record_that_comes_too_early_is_not_kept(tmp_path: Path, *, approved: bool) -> None:
+    found = open_pair(tmp_path)
+    if approved:
+        found.sign("BE")
+    sent_record(found)
+    found.post()
+    assert found.row("BE").record is None
+    assert found.alarms("BE") == ["letter"]
+
+
+def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    for node in found.made:
+        found.sign(node)
+    found.post()
+    first = found.row("BE").record
+    sent_record(found)
+    found.post(exchange="x2")
+    assert found.row("BE").record == first
+    assert found.alarms("BE") == ["letter"]
+
+
+def test_a_record_in_the_name_of_a_third_state_is_not_kept(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    found.sign("BE")
+    found.sign("BG")
+    found.take("BG")
+    sent_record(found, state="RO")
+    found.post()
+    assert b'"state":"BG"' in (found.row("BE").record or b'"state":"BG"')
+    assert found.alarms("BE") == ["letter"]

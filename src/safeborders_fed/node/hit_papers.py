@@ -31,6 +31,8 @@ from safeborders_fed.study import canonical, durable
 from safeborders_fed.study.roster import Digest
 
 LOG: Final = logging.getLogger(__name__)
+ALL: Final = "0" * 64
+"""In the place of a hit, where somebody looked at the list."""
 Act = Literal["approve", "decline", "outcome", "view"]
 
 
@@ -38,7 +40,7 @@ class HitPaper(BaseModel):
     """What one person did about a hit.
 
     Attributes:
-        hit: Which.
+        hit: Which; ``ALL`` for a look at the list.
         act: What.
         word: The urgency of an approval, the reason of a decline, or the outcome.
         seen_alarm: Whether who approves has seen the alarm on it.
