@@ -62,7 +62,7 @@ _OTHERS: Final = frozenset(
         "NO",
     ]
 )
-_NUMBER: Final = re.compile(r"(?<![^\W_])(?:([A-Za-z]{2})[\s:.-]?)?(\d[\d .\-/]{4,18}\d)(?![^\W_])")
+_NUMBER: Final = re.compile(r"(?<!\d)(?:([A-Za-z]{2})[\s:.-]?)?(\d[\d .\-/]{4,18}\d)(?![^\W_])")
 _FEWEST: Final = 6
 _TRADE_REGISTER: Final = re.compile(r"\b([JFC])\s?(\d{1,2})\s?/\s?(\d{1,6})\s?/\s?(\d{4})\b")
 _LABELS: Final = frozenset(table("words")["company_numbers"])

@@ -12,9 +12,7 @@ from typing import Final
 from stdnum.be import nn
 from stdnum.bg import egn, pnf
 from stdnum.exceptions import ValidationError
-from stdnum.fi import hetu
 from stdnum.gr import amka
-from stdnum.it import codicefiscale
 from stdnum.pl import pesel
 from stdnum.pt import cc
 from stdnum.ro import cnp
@@ -24,14 +22,11 @@ from safeborders_fed.links.forms_base import Form, capitals, form, table, unconf
 _NATIONAL: Final = {
     "BE": ((11, nn),),
     "BG": ((10, egn), (10, pnf)),
-    "FI": ((10, hetu),),
     "GR": ((11, amka),),
-    "IT": ((16, codicefiscale),),
     "PL": ((11, pesel),),
-    "PT": ((12, cc),),
     "RO": ((13, cnp),),
 }
-"""For each state: characters of its national numbers, and the rule."""
+"""National numbers of digits alone: for each state, how many, and the rule."""
 _WORDS: Final = frozenset(table("words")["documents"])
 _SENTENCE: Final = 4
 """Words of a text that names the kind of document first, as in "CI seria XR nr 123456"."""
@@ -41,21 +36,21 @@ _TELLING: Final = 7
 _TELLING_DIGITS: Final = 9
 """Characters, or digits where there is no letter, of a number that is not likely to exist twice."""
 _MOST_ZEROS: Final = 2
+_CITIZEN_CARD: Final = 12
 _CITIZEN_DIGITS: Final = 8
 
 
 def document_forms(text: str, state: str) -> tuple[Form, ...]:
     """The forms of a document number that stands in a file of ``state``."""
-    number = capitals(_without_words(text))
-    if not _SHORTEST <= len(number) <= _LONGEST or not any(map(str.isdigit, number)):
+    written = capitals(_without_words(text))
+    number = unconfused(written)
+    if not _SHORTEST <= len(number) <= _LONGEST or not number.isascii() or not any(map(str.isdigit, number)):
         return ()
-    if not number.isascii():
-        return ()
-    telling = len(number) >= (_TELLING_DIGITS if number.isdecimal() else _TELLING) or _is_national(number)
-    found = [form("document" if telling else "document-short", unconfused(number))]
+    telling = len(number) >= (_TELLING_DIGITS if number.isdecimal() else _TELLING)
+    found = [form("document" if telling else "document-short", number)]
     if number.isdecimal():
         found += [form("document", full) for full in _with_zeros(number, state)]
-    elif len(number) == 12 and _valid(cc, number):
+    elif len(number) == _CITIZEN_CARD and _valid(cc, written):
         # Portugal's citizen card: the civil number, its check digit, and which card it is.
         found.append(form("document-short", number[:_CITIZEN_DIGITS]))
     return tuple(found)
@@ -72,14 +67,6 @@ def _without_words(text: str) -> str:
 def _is_word(word: str) -> bool:
     letters = "".join(filter(str.isalnum, word)).lower()
     return letters in _WORDS
-
-
-def _is_national(number: str) -> bool:
-    return any(
-        length == len(number) and _valid(rule, number)
-        for rules in _NATIONAL.values()
-        for length, rule in rules
-    )
 
 
 def _with_zeros(number: str, state: str) -> list[str]:

@@ -8,6 +8,7 @@ weak ones take one given name, in any of its languages, and the consonants of on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from safeborders_fed.links.forms_base import Form, form, table
@@ -23,7 +24,7 @@ from safeborders_fed.links.forms_names import (
     words_of,
 )
 
-MOST_FORMS: Final = 7
+MOST_FORMS: Final = 8
 _TITLES: Final = frozenset(table("words")["titles"])
 _PARTICLES: Final = frozenset(table("words")["particles"])
 
@@ -34,22 +35,30 @@ def person_forms(text: str) -> tuple[Form, ...]:
     birth, rest = birth_in(cells[-1])
     if birth is None:
         return ()
-    if len(cells) > 2:
-        surnames, given = _names(" ".join(cells[:-2])), _names(cells[-2])
-    else:
-        surnames, given = _split(_names(" ".join((*cells[:-1], rest))))
+    surnames, given = _cells(cells, rest)
     whole = sorted(filter(None, map(spelling, (*surnames, *given))))
     if not whole:
         return ()
-    sounds = sorted({_sound(name) for name in _main(surnames)} | {sound(name) for name in _main(given)})
+    sounds = " ".join(
+        sorted({_sound(name) for name in _main(surnames)} | set(_given_sounds(surnames, given)))
+    )
     if not birth.day:
-        return (form("person-month", " ".join(sounds), birth.iso),)
+        return (form("person-month", sounds, birth.iso),)
     loose = _loose(surnames, given, birth)
     if len(whole) == 1:
         return loose
     rule = "person-sound-new-year" if birth.is_new_year else "person-sound"
-    strong = form(rule, " ".join(sounds), birth.unordered)
-    return (form("person", " ".join(whole), birth.iso), strong, *loose)
+    return (form("person", " ".join(whole), birth.iso), form(rule, sounds, birth.unordered), *loose)
+
+
+def _cells(cells: list[str], rest: str) -> tuple[list[str], list[str]]:
+    """Surnames and given names in the cells of a person; ``rest`` is the last one without its date."""
+    if len(cells) > 2:
+        surnames, given = _names(" ".join(cells[:-2])), _names(cells[-2])
+        if surnames and given:
+            return surnames, given
+        return _split(surnames + given)
+    return _split(_names(" ".join((*cells[:-1], rest))))
 
 
 def _names(cell: str) -> list[str]:
@@ -75,20 +84,30 @@ def _sound(surname: str) -> str:
     return sound(surname) if is_given_name(surname) else surname_sound(surname)
 
 
+def _given_sounds(surnames: list[str], given: list[str]) -> Iterator[str]:
+    fold = _sound if _swapped(surnames, given) else sound
+    return map(fold, _main(given))
+
+
+def _swapped(surnames: list[str], given: list[str]) -> bool:
+    """Whether surnames stand where given names should, as far as the table of given names tells."""
+    return any(map(is_given_name, _main(surnames)[:1])) and not any(map(is_given_name, _main(given)[:1]))
+
+
 def _loose(surnames: list[str], given: list[str], birth: Birth) -> tuple[Form, ...]:
     """Weak forms: first and last given name with first, last and all surnames."""
     family, first = _main(surnames), _main(given)
     if not family or not first:
         name = (family or first)[0]
         return (form("person-loose", given_key(name), "", birth.unordered),)
-    pairs = dict.fromkeys(
-        (
-            (first[0], family[-1]),
-            (first[0], family[0]),
-            (first[0], "".join(surnames)),
-            (first[-1], family[-1]),
-            ("".join(first), family[-1]),
-        )
-    )
-    keys = ((given_key(one), skeleton(surname_sound(other))) for one, other in pairs)
+    pairs = [
+        (first[0], family[-1]),
+        (first[0], family[0]),
+        (first[0], "".join(surnames)),
+        (first[-1], family[-1]),
+        ("".join(first), family[-1]),
+    ]
+    if _swapped(surnames, given):
+        pairs.append((family[0], first[0]))
+    keys = ((given_key(one), skeleton(surname_sound(other))) for one, other in dict.fromkeys(pairs))
     return tuple(form("person-loose", *key, birth.unordered) for key in dict.fromkeys(keys))

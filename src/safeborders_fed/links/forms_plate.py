@@ -2,8 +2,9 @@
 
 Guarantees: letters that look alike in Latin, Cyrillic and Greek are the same, and so are O and 0, I and 1.
 Nothing depends on the state whose file holds the plate: a foreign plate in a national file names no country,
-and so does the same plate at home. A country that the text names counts where its format alone does not
-tell it: plates with different countries then share no form.
+and so does the same plate at home. A country that the text names is part of the exact form, so plates of
+different countries share no form; with one that names no country such a plate meets in a strong form, if the
+country is a state with such plates.
 """
 
 from __future__ import annotations
@@ -32,25 +33,26 @@ _SHORTEST: Final = 4
 _LONGEST: Final = 11
 _WITH_SIGN: Final = 4
 """Parts of a plate with its country's sign before or after: no plate itself has so many."""
+_MOST_STATES: Final = 4
+_FEWEST_DIGITS: Final = 2
 _TELLING: Final = 6
 """Characters of a plate that is not likely to exist twice."""
 
 
 def plate_forms(text: str) -> tuple[Form, ...]:
-    """The forms of a plate: one for a plate as it is, and more where a country is named or possible."""
+    """The forms of a plate: with the country it names, if any, and for each state that may have issued it."""
     country, rest = _country(text)
-    plate = capitals(rest)
+    written = capitals(rest)
+    plate = unconfused(written)
     digits = sum(map(str.isdigit, plate))
     if not _SHORTEST <= len(plate) <= _LONGEST or not digits or not plate.isascii():
         return ()
-    telling = len(plate) >= _TELLING and digits >= 2 and digits < len(plate)
-    fitting, plate = _fitting(plate), unconfused(plate)
-    if not telling:
+    if len(plate) < _TELLING or digits < _FEWEST_DIGITS or digits == len(plate):
         return (form("plate-short", plate),)
-    if country and fitting != [country]:
+    if country:
         return (form("plate-of", country, plate), form("plate-maybe", country, plate))
-    maybe = [] if len(fitting) == 1 else [possible for possible in fitting if possible in STATES]
-    return (form("plate", plate), *(form("plate-maybe", possible, plate) for possible in maybe))
+    maybe = [state for state in _fitting(written) if state in STATES]
+    return (form("plate", plate), *(form("plate-maybe", state, plate) for state in maybe[:_MOST_STATES]))
 
 
 def _fitting(plate: str) -> list[str]:

@@ -171,7 +171,7 @@ def combine(shares: Sequence[Sequence[bytes]]) -> list[bytes]:
 
 
 def finalize(data: bytes, scalar: bytes, combined: bytes) -> bytes:
-    """The OPRF's output (section 3.3.1): 64 bytes, of which the first 32 are the token.
+    """The OPRF's output (section 3.3.2): 64 bytes, of which the first 32 are the token.
 
     Args:
         data: The input.

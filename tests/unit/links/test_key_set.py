@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from link_keys import EPOCH, KINDS, NODES, ROSTER, Keyed
 from safeborders_fed.errors import DataError, PeerError, RefusedError
@@ -347,3 +349,24 @@ def test_a_damaged_file_of_secrets_is_refused_without_showing_it(keyed: Keyed, s
 def test_a_damaged_key_set_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match="bad-key-set"):
         KeySet.from_bytes(data)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+_FIELDS = ("epoch", "roster", "nonce", "keys", "proofs", "pair_key", "more")
+
+
+_SHARED = Keyed()
+
+
+@settings(max_examples=100, deadline=None)
+@given(field=st.sampled_from(_FIELDS), value=_JSON)
+def test_whatever_a_node_signs_the_error_names_it(field: str, value: object) -> None:
+    keyed = _SHARED
+    keyed.shares["BG"] = keyed.share("BG", **{field: value})
+    keyed.commitments["BG"] = keyed.committed("BG")
+    with pytest.raises(PeerError, match=r"BG.*wrong-key-share"):
+        keyed.pin()

@@ -47,6 +47,33 @@ def test_other_persons_share_few_weak_forms(group: str, most: float) -> None:
     assert tally(pairs)["weak"] <= most * len(pairs)
 
 
+@pytest.mark.parametrize(
+    ("at_home", "passport"),
+    [
+        ("Χατζής|Ευάγγελος", "Chatzis|Evangelos"),
+        ("Χατζή|Χριστίνα", "Chatzi|Christina"),
+        ("Παπαχρήστου|Μιχαήλ", "Papachristou|Michail"),
+        ("Χαραλαμπίδης|Μιχάλης", "Charalampidis|Michalis"),
+        ("Βλαχόπουλος|Θεόδωρος", "Vlachopoulos|Theodoros"),
+        ("Ντόκος|Δημήτριος", "Ntokos|Dimitrios"),
+        ("Μπακογιάννης|Ιωάννης", "Bakogiannis|Ioannis"),
+        ("Γκίκας|Αθανάσιος", "Gkikas|Athanasios"),
+        ("Ευθυμίου|Παύλος", "Efthymiou|Pavlos"),
+        ("Ξανθόπουλος|Ψάλτης", "Xanthopoulos|Psaltis"),
+        ("Αγγελόπουλος|Παναγιώτης", "Angelopoulos|Panagiotis"),
+        ("Щерев|Цветан", "Shterev|Tsvetan"),
+        ("Желязкова|Юлия", "Zhelyazkova|Yulia"),
+        ("Първанов|Гьорги", "Parvanov|Gyorgi"),
+        ("Чакъров|Бойко", "Chakarov|Boyko"),
+        ("Хаджиев|Любен", "Hadzhiev|Lyuben"),
+        ("Лысенко|Татьяна", "Lysenko|Tatiana"),
+        ("Шевченко|Олексій", "Shevchenko|Oleksii"),
+    ],
+)
+def test_what_a_passport_writes_is_exact(at_home: str, passport: str) -> None:
+    assert strongest(f"{at_home}|{BORN}", f"{passport}|{BORN}") == "exact"
+
+
 def test_day_and_month_swapped_is_strong() -> None:
     assert strongest("Иванов|Иван|04.03.1988", "Ivanov|Ivan|03/04/1988") == "strong"
     assert strongest("Иванов|Иван|04.03.1988", "Ivanov|Ivan|03/05/1988") == "none"
@@ -96,6 +123,13 @@ def test_a_day_that_no_calendar_has_makes_no_form(written: str) -> None:
 def test_order_titles_and_case_do_not_count() -> None:
     for other in ("Ivan|Petrov", "PETROV|IVAN", "Dr. Petrov|Ivan", "Господин Петров|Иван", "Petrov|Ivan K."):
         assert strongest(f"Petrov|Ivan|{BORN}", f"{other}|{BORN}") == "exact", other
+
+
+def test_columns_that_changed_places_and_another_spelling_meet() -> None:
+    assert strongest(f"Ιωάννης|Παπαδοπούλου|{BORN}", f"Papadopoulos|Yannis|{BORN}") == "weak"
+    assert strongest(f"Анна|Хаджиева|{BORN}", f"Hadjiev|Anna|{BORN}") == "strong"
+    assert strongest(f"Мария|Стоянова|{BORN}", f"Stoyanoff|Maria|{BORN}") == "strong"
+    assert strongest(f"|Ivan Petrov|{BORN}", f"Петров|Jan|{BORN}") == "weak"
 
 
 def test_one_text_and_three_cells_meet() -> None:

@@ -363,3 +363,42 @@ def test_two_proofs_of_one_statement_differ(answered: Answered) -> None:
 
     assert answered.proof[:32] != again[:32]
     assert answered.holds(proof=again)
+
+
+_ANY_POINTS = st.lists(st.binary(max_size=40) | st.binary(min_size=32, max_size=32), max_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(public=st.binary(max_size=40), points=_ANY_POINTS, shares=_ANY_POINTS, proof=st.binary(max_size=80))
+def test_whatever_bytes_a_node_sends_are_refused_without_an_error(
+    public: bytes, points: list[bytes], shares: list[bytes], proof: bytes
+) -> None:
+    assert not oprf.verify(public, points, shares, proof)
+    assert not oprf.verify(PUBLIC, points, shares, proof)
+    assert not oprf.verify(PUBLIC, points, points, proof.ljust(64, b"\0")[:64])
+
+
+@settings(max_examples=50, deadline=None)
+@given(at=st.integers(0, 511), where=st.sampled_from(["proof", "share", "point", "public"]))
+def test_not_one_bit_may_be_changed(at: int, where: str) -> None:
+    points, shares = (
+        [bytes.fromhex(each) for each in BATCH.points],
+        oprf.evaluate(SECRET, [bytes.fromhex(each) for each in BATCH.points]),
+    )
+    proof, public = bytes.fromhex(BATCH.proof), PUBLIC
+
+    def turned(data: bytes) -> bytes:
+        changed = bytearray(data)
+        changed[at // 8 % len(data)] ^= 1 << at % 8
+        return bytes(changed)
+
+    assert oprf.verify(public, points, shares, proof)
+    if where == "proof":
+        proof = turned(proof)
+    elif where == "share":
+        shares = [shares[0], turned(shares[1])]
+    elif where == "point":
+        points = [turned(points[0]), points[1]]
+    else:
+        public = turned(public)
+    assert not oprf.verify(public, points, shares, proof)
