@@ -21,7 +21,8 @@ from safeborders_fed.node.caps import Caps
 from safeborders_fed.node.door import Noise
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
-from safeborders_fed.node.participant import LinkDesk, Participant
+from safeborders_fed.node.link_desk import LinkDesk
+from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import POPULATIONS, Policy
 from safeborders_fed.node.studies import NodeStudies
 from safeborders_fed.privacy.noise import discrete_gaussian

@@ -52,6 +52,7 @@ def test_it_prints_json_lines_with_one_summary_last(out: Path) -> None:
     assert {line["status"]["step"] for line in lines[:-1]} == {
         "files",
         "import",
+        "links",
         "train",
         "typologies",
         "tables",
@@ -67,6 +68,21 @@ def test_the_summary_holds_what_it_promises(summary: dict) -> None:
     assert {"federated", "pooled_without_privacy", "alone"} <= set(summary["auc"])
     assert set(summary["auc"]["alone"]) == {node["name"] for node in summary["nodes"]}
     assert {"import", "train", "tables", "report", "total"} <= set(summary["seconds"])
+
+
+def test_every_equal_identifier_is_found_none_is_invented_and_networks_are_recovered(
+    out: Path, summary: dict
+) -> None:
+    truth = json.loads((out / "files" / "truth.json").read_text(encoding="utf-8"))
+    links, found = summary["links"], summary["links"]["recovered"]
+    assert (found["missed"], found["invented"]) == (0, 0)
+    assert found["equal"] == links["hits"] == links["exchanged"] > 0
+    assert all(each["found"] == each["planted"] for each in found["right"].values())
+    assert found["networks"] == len(truth["networks"])
+    assert found["whole"] == found["findable"] > 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Links beside the truth" in page
+    assert "Epsilon covers these counts, and not the links themselves." in page
 
 
 def test_quarantined_rows_are_those_of_the_planted_truth(out: Path, summary: dict) -> None:

@@ -114,6 +114,7 @@ def _text(summary: dict[str, Any], out: Path) -> str:
         f"Privacy spent: epsilon {study['epsilon']:.2f} of {study['budget_epsilon']:g} at delta "
         f"{study['delta']:g} (rho {study['rho']:.4f}), trust mode {study['trust']}\n"
         f"{_types(summary['typologies'])}\n"
+        f"{_links(summary['links'])}"
         f"Took {summary['seconds']['total']:.1f} s, at most {summary['peak_memory_mib']:.0f} MiB\n"
         f"Report: {out / 'report.html'} · figures: {out / 'summary.json'}\n"
         f"Model card: {out / 'model-card.html'}\n"
@@ -129,6 +130,32 @@ def _types(found: dict[str, Any]) -> str:
         "" if rand is None else f"\n  adjusted Rand index {_figure(rand)} · without privacy {_figure(exact)}"
     )
     return f"Typologies: {sizes or 'none beyond noise'}{beside}"
+
+
+def _links(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    beside = found["recovered"]
+    rows = [
+        [
+            kind,
+            _of(beside["right"].get(kind)),
+            _of(beside["misspelt"].get(kind)),
+            beside["false"].get(kind, 0),
+        ]
+        for kind in sorted({*beside["right"], *beside["misspelt"], *beside["false"]})
+    ]
+    return (
+        f"Links: {found['hits']:,} hits among {found['compared']:,} of {found['on_file']:,} identifiers; of "
+        f"{beside['equal']:,} equal ones {beside['missed']:,} missed, {beside['invented']:,} invented\n"
+        f"{output.table(['planted', 'found', 'misspelt found', 'false'], rows)}\n"
+        f"  networks: {beside['whole']:,} of {beside['findable']:,} that can be found are whole, "
+        f"{beside['networks']:,} planted, {beside['joined']:,} run together\n"
+    )
+
+
+def _of(recall: dict[str, int] | None) -> str:
+    return "-" if recall is None else f"{recall['found']:,} of {recall['planted']:,}"
 
 
 def _figure(value: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safeborders_fed.cli import links_hits, output
+from safeborders_fed.cli import links_hits, links_network, output
 from safeborders_fed.cli.passphrase import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
@@ -221,3 +221,4 @@ def stop_list(
 
 
 links_hits.register(app)
+links_network.register(app)

@@ -58,13 +58,14 @@ def _spread(office: Office) -> None:
 
 
 def heard(office: Office) -> dict[str, Word]:
-    """The last word over each hit; what cannot be read is as if it had not come."""
+    """What was said over each hit, in any order; what cannot be read is as if it had not come."""
     found: dict[str, Word] = {}
     for partner, letter in HitLetters(office.hits).received(KIND):
         try:
-            found[letter.hit] = network_sizes.read(partner, canonical.parse(letter.content)[KIND])
+            word = network_sizes.read(partner, canonical.parse(letter.content)[KIND])
         except (PeerError, KeyError, TypeError):
             continue
+        found[letter.hit] = network_sizes.joined(word, found.get(letter.hit, word))
     return found
 
 

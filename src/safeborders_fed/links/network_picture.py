@@ -19,7 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from safeborders_fed.links.network import LEAST_RANKED, Key, Network
 from safeborders_fed.links.network_sizes import Standing
 
 MOST_DRAWN: Final = 150
-_STEP: Final = 90
+_STEP: Final = 110
 """Pixels that a node has for itself in each direction."""
 _EDGE: Final = 40
 _SIZE: Final = 13
@@ -156,9 +156,10 @@ def _held(network: Network, numbers: Mapping[Key, int]) -> str:
 
 
 def _across(known: Standing) -> str:
+    size = _text(known.size.replace("-", " to ").replace("more", "more than 30"))
     return (
-        f"Over all states, by confirmed hits: label <code>{_text(known.label[:8])}</code>, at least "
-        f"{_text(known.size.replace('-', ' to ').replace('more', 'more than 30'))} cases."
+        f"Over all states, by confirmed hits: label <code>{_text(known.label[:8])}</code>, size class {size} "
+        "cases or above."
     )
 
 
@@ -166,7 +167,7 @@ def _table(network: Network, numbers: Mapping[Key, int]) -> str:
     cuts = {cut.key: cut.parts for cut in network.cuts}
     rows = []
     for key, number in numbers.items():
-        beside = ", ".join(str(at) for at in sorted(numbers[other] for other in network.graph[key]))
+        beside = ", ".join(_beside(network, key, numbers))
         rows.append(
             (
                 str(number),
@@ -185,6 +186,12 @@ def _table(network: Network, numbers: Mapping[Key, int]) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
         f"<caption>{caption}</caption><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _beside(network: Network, key: Key, numbers: Mapping[Key, int]) -> Iterator[str]:
+    """What a node is joined with, and by which weak types if by those only."""
+    for number, weak in sorted((numbers[other], edge["weak"]) for other, edge in network.graph[key].items()):
+        yield f"{number} (weak: {weak})" if weak else str(number)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ def standing(piece: Network, heard: Mapping[str, Word], *, key: bytes, epoch: st
 
     Args:
         piece: A network of this node, made from confirmed hits only.
-        heard: The last word over each hit, by the name of the hit.
+        heard: What was said over each hit, by the name of the hit.
         key: The node's secret for the epoch.
         epoch: The epoch.
     """
@@ -100,12 +100,18 @@ def standing(piece: Network, heard: Mapping[str, Word], *, key: bytes, epoch: st
     )
 
 
+def joined(one: Word, other: Word) -> Word:
+    """What two words over one hit say together."""
+    size = max(one.size, other.size, key=_ORDER.index)
+    return Word(label=min(one.label, other.label), size=size)
+
+
 def words(pieces: Sequence[Network], heard: Mapping[str, Word], *, key: bytes, epoch: str) -> dict[str, Word]:
     """What to say over each confirmed hit, by the name of the hit.
 
     Args:
         pieces: The networks of this node, made from confirmed hits only.
-        heard: The last word over each hit, by the name of the hit.
+        heard: What was said over each hit, by the name of the hit.
         key: The node's secret for the epoch.
         epoch: The epoch.
     """

@@ -26,9 +26,9 @@ from safeborders_fed.links.key_set import KeySet
 from safeborders_fed.links.key_shares import NodeSecrets
 from safeborders_fed.links.pairs import PairKeys
 from safeborders_fed.links.switch import Switch
+from safeborders_fed.node import hit_book
 from safeborders_fed.node.approvals import Approver
 from safeborders_fed.node.desks import EnrolledNow
-from safeborders_fed.node.hit_book import FILE as HITS_FILE
 from safeborders_fed.node.hit_book import HitBook
 from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
@@ -144,7 +144,7 @@ class Office:
         self.book = LinkBook(self.home / FILE, self.keys.token_key, self.clock)
         self.read_in: tuple[str, Mapping[bytes, tuple[str, ...]]] = ("", {})  # for ``opening``
         self.spread_in = ""  # the exchange in which words about networks went out last (network_letters)
-        self.hits = HitBook(self.home / HITS_FILE, self.clock)
+        self.hits = HitBook(self.home / hit_book.FILE, self.clock)
         self.switch = Switch(self.home)
 
     def said(self, kind: str, content: Mapping[str, Any]) -> Said:

@@ -14,10 +14,10 @@ Guarantees:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from safeborders_fed.analyses.base import Analysis
 from safeborders_fed.audit import anchors
@@ -45,30 +45,18 @@ from safeborders_fed.privacy.bounded_sum import BoundedSum, BoundedSumBuilder
 from safeborders_fed.privacy.noise import discrete_gaussian
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Begin, Join, Testimony, Witness
-from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
+from safeborders_fed.study.link_messages import LinkAsk
 from safeborders_fed.study.manifest import Manifest
 from safeborders_fed.study.messages import Reason, Round, decode
 from safeborders_fed.study.offering import Finished, Kept, Offer, Offered
 
 if TYPE_CHECKING:
-    from safeborders_fed.cases.encoding import Linked
     from safeborders_fed.cases.store import CaseStore
     from safeborders_fed.node.ledger import Ledger
+    from safeborders_fed.node.link_desk import LinkDesk
     from safeborders_fed.node.studies import NodeStudies
 
 LOG: Final = logging.getLogger(__name__)
-
-
-class LinkDesk(Protocol):
-    """The node's half of links (``links.desk``)."""
-
-    def answer(self, ask: LinkAsk) -> LinkAnswer:
-        """Answers one step. Raises SafeBordersError for what it refuses to answer at all."""
-        ...
-
-    def linked(self) -> Mapping[str, Linked]:
-        """By pseudonym, the victims with a hit that was exchanged, for studies that count them."""
-        ...
 
 
 @dataclass

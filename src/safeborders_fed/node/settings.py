@@ -28,8 +28,9 @@ from safeborders_fed.node.identity import Identity
 from safeborders_fed.node.journal import now
 from safeborders_fed.node.ledger import Ledger
 from safeborders_fed.node.limits import Limits
+from safeborders_fed.node.link_desk import LinkDesk
 from safeborders_fed.node.link_policy import LinkPolicy
-from safeborders_fed.node.participant import LinkDesk, Participant
+from safeborders_fed.node.participant import Participant
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.retention_terms import Retention
 from safeborders_fed.node.settings_mistakes import settings_invalid

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+from safeborders_fed.reporting import shown_beside_links
 from safeborders_fed.reporting.accuracy import UNKNOWN, Accuracy
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.figures import area_text, auc_text, cost_text, one_in
@@ -39,6 +40,8 @@ def of_demonstration(demonstration: Demonstration) -> Iterator[str]:
         yield from _planted_findings(demonstration.planted)
     if demonstration.detection is not None:
         yield from _detection_findings(demonstration.detection)
+    if demonstration.links is not None:
+        yield shown_beside_links.finding(demonstration.links)
     if demonstration.card is not None:
         yield from _card_findings(demonstration.card)
     yield _(

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from safeborders_fed.reporting.beside_links import LinksBeside
 from safeborders_fed.reporting.card_facts import ModelCardFacts
 from safeborders_fed.reporting.checks import refuse, require_finite, require_share
 from safeborders_fed.reporting.planted import Planted
@@ -141,6 +142,7 @@ class Demonstration:
         seconds: Wall time per step, in the order in which steps ran.
         planted: Types beside the planted ways; ``None`` where the truth is not known.
         card: The released model; ``None`` if there is none.
+        links: Links beside the truth; ``None`` where none were sought.
     """
 
     seed: int | None
@@ -153,6 +155,7 @@ class Demonstration:
     seconds: Mapping[str, float]
     planted: Planted | None = None
     card: ModelCardFacts | None = None
+    links: LinksBeside | None = None
 
     def __post_init__(self) -> None:
         costs = {"total_rho": self.total_rho, "total_epsilon": self.total_epsilon}

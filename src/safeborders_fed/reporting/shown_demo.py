@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeborders_fed.reporting import card_sections, findings
+from safeborders_fed.reporting import card_sections, findings, shown_beside_links
 from safeborders_fed.reporting.accuracy import UNKNOWN
 from safeborders_fed.reporting.language import _
 from safeborders_fed.reporting.model import Demonstration
@@ -19,6 +19,7 @@ def links(demonstration: Demonstration) -> tuple[tuple[str, str], ...]:
     return (
         ("privacy", _("Questions and privacy")),
         ("detection", _("Detection")),
+        *(((shown_beside_links.ID, shown_beside_links.heading()),) if demonstration.links else ()),
         *((("card", _("Model card")),) if demonstration.card is not None else ()),
         ("nodes", _("Nodes")),
         ("timings", _("Timings")),
@@ -34,6 +35,8 @@ def facts(demonstration: Demonstration) -> dict[str, Any]:
         "steps": [(_(step), seconds) for step, seconds in demonstration.seconds.items()],
         **_charts(demonstration),
     }
+    if demonstration.links is not None:
+        found["links_beside"] = shown_beside_links.section(demonstration.links)
     if demonstration.card is not None:
         found["warnings"] = [] if demonstration.card.accuracy_known else [_(UNKNOWN)]
     return found

@@ -40,10 +40,8 @@ if TYPE_CHECKING:
     from safeborders_fed.simulation.nodes import LocalNode
 
 DIRECTORY: Final = "exchange"
-MOST_IDENTIFIERS: Final = 2_000
-"""Identifiers that all nodes together compare: some seconds, where files of full size would take minutes."""
-LETTER_ROUNDS: Final = 2
-"""Exchanges of letters after the decisions: one for approvals and records, one for outcomes and labels."""
+MOST_IDENTIFIERS: Final = 1_000
+"""Beside what is planted: some seconds for all nodes, where files of full size would take minutes."""
 _LEGAL_BASIS: Final = "None needed: demonstration on one machine."
 _DAYS: Final = 30
 _DIGITS: Final = 8
@@ -63,8 +61,8 @@ class Linked:
 
     Attributes:
         on_file: Identifiers in all files.
-        compared: Those in the cases that were compared: all planted ones and near misses, and of the others as
-            many as ``MOST_IDENTIFIERS`` leaves room for.
+        compared: Those in the cases that were compared: all planted ones and near misses, and a share of the
+            others (``MOST_IDENTIFIERS``).
         identifiers: Distinct normal forms for which a token was asked, all nodes together, without padding.
         points: Blinded points that nodes answered, padding included.
         tags: Tags that the coordinator compared, padding included.
@@ -131,7 +129,7 @@ def run(
         progress: Told how far it is.
     """
     offices = {node.name: node.desk.office for node in nodes if node.desk is not None}
-    progress.begin("links", len(offices) + 2 + LETTER_ROUNDS)
+    progress.begin("links", len(offices) + 3)
     on_file, compared = _choose(offices, truth)
     identifiers = 0
     for name, office in offices.items():
@@ -147,9 +145,8 @@ def run(
     for office in offices.values():
         outcome = partial(planted.outcome, office.node)
         _answer(office, ceremony, office.hits.shown({EXCHANGED}), "outcome", outcome)
-    for _ in range(LETTER_ROUNDS):
-        _exchange(nodes, ceremony, out, letters_only=True)
-        progress.advance("letters")
+    _exchange(nodes, ceremony, out, letters_only=True)
+    progress.advance("people of both states have said what came of it")
     recovered = compare(offices, truth)
     hits = [row for office in offices.values() for row in office.hits.shown()]
     return Linked(

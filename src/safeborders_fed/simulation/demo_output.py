@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import safeborders_fed
-from safeborders_fed.cases.contract import column
+from safeborders_fed.cases.contract import IDENTIFIER_TYPES, column
 from safeborders_fed.privacy import accounting
 from safeborders_fed.reporting import building
 from safeborders_fed.reporting import card as cards
 from safeborders_fed.reporting import model as facts
+from safeborders_fed.reporting.beside_links import LinksBeside, TypeOfLink
 from safeborders_fed.reporting.card_facts import ModelCardFacts
+from safeborders_fed.reporting.codes import label_of
 from safeborders_fed.reporting.reading import Released
 from safeborders_fed.reporting.shown import Book, Shown
 from safeborders_fed.simulation import demo_models, demo_tables
 from safeborders_fed.simulation.demo import Result, StudyDone, peak_memory_mib
+from safeborders_fed.simulation.link_truth import Recall
 
 TITLE: Final = "SafeBorders Federated: demonstration report"
 _QUESTIONS: Final = {
@@ -108,6 +112,7 @@ def summary(result: Result, released: Released) -> dict[str, Any]:
             "held_out": comparison.held_out,
         },
         "typologies": _typology_summary(result),
+        "links": None if result.linked is None else asdict(result.linked),
         "evaluation": result.training.outcome.release.facts["evaluation"],
         "tables": _tables(result, released),
         "seconds": seconds,
@@ -184,6 +189,42 @@ def beside(result: Result, card: ModelCardFacts | None = None) -> facts.Demonstr
         seconds=result.seconds,
         planted=demo_tables.planted(result),
         card=card,
+        links=links_beside(result),
+    )
+
+
+def links_beside(result: Result) -> LinksBeside | None:
+    """What was found of the planted links; None where none were sought."""
+    if result.linked is None:
+        return None
+    linked, found = result.linked, result.linked.recovered
+    return LinksBeside(
+        on_file=linked.on_file,
+        compared=linked.compared,
+        points=linked.points,
+        seconds=result.seconds["links"],
+        equal=found.equal,
+        missed=found.missed,
+        invented=found.invented,
+        types=tuple(
+            TypeOfLink(
+                label_of("link", kind),
+                right.planted,
+                right.found,
+                misspelt.planted,
+                misspelt.found,
+                found.false.get(kind, 0),
+            )
+            for kind in IDENTIFIER_TYPES
+            for right, misspelt in [(found.right.get(kind, Recall()), found.misspelt.get(kind, Recall()))]
+        ),
+        near_misses=found.near_misses,
+        networks=found.networks,
+        findable=found.findable,
+        whole=found.whole,
+        partly=found.partly,
+        joined=found.joined,
+        unplanted=found.unplanted,
     )
 
 

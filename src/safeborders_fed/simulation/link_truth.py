@@ -59,7 +59,8 @@ class Recovered:
         false: By type, pairs of cases with a hit that share nothing planted.
         near_misses: Near misses that were planted.
         networks: Planted networks.
-        whole: Those of which all cases with an identifier that both states wrote alike are in one component.
+        findable: Those with an identifier that two states wrote without an error.
+        whole: Those of which all cases with such an identifier are in one component.
         partly: Those of which some are joined, and not all.
         joined: Components that hold cases of two planted networks or more.
         unplanted: Components over two states that hold no planted case.
@@ -74,6 +75,7 @@ class Recovered:
     false: Mapping[str, int]
     near_misses: int
     networks: int
+    findable: int
     whole: int
     partly: int
     joined: int
@@ -157,7 +159,7 @@ def compare(offices: Mapping[str, Office], truth: Mapping[str, Any]) -> Recovere
     between = _between(offices)
     right, misspelt = _recall(planted, between)
     parts = _components(offices)
-    whole, partly = _recovered(planted, parts)
+    findable, whole, partly = _recovered(planted, parts)
     owner = _owners(planted)
     held = [{owner[place] for place in part if place in owner} for part in parts]
     return Recovered(
@@ -169,6 +171,7 @@ def compare(offices: Mapping[str, Office], truth: Mapping[str, Any]) -> Recovere
         false=_false(planted, between),
         near_misses=len(truth["near_misses"]),
         networks=len(planted.networks),
+        findable=findable,
         whole=whole,
         partly=partly,
         joined=sum(len(each) > 1 for each in held),
@@ -195,13 +198,14 @@ def _equal(offices: Mapping[str, Office]) -> set[Match]:
 
 def _matched(offices: Mapping[str, Office]) -> set[Match]:
     """What the states found, each hit as both of them know it."""
-    seen: Counter[Match] = Counter()
+    seen: set[Match] = set()
     for node, office in offices.items():
         form_of = {each.digest: each.form for each in office.identified()}
         for row in office.hits.shown():
             one, other = sorted((node, row.partner))
-            seen[one, other, row.kind, form_of[row.digest]] += 1
-    return set(seen)
+            # A hit on what is in no file has no form, and counts as invented by its digest.
+            seen.add((one, other, row.kind, form_of.get(row.digest, row.digest.hex())))
+    return seen
 
 
 Between = dict[tuple[str, str, str], set[tuple[str, str]]]
@@ -267,10 +271,10 @@ def _places(node: str, network: Network) -> Iterator[Place]:
             yield key.of, key.name
 
 
-def _recovered(planted: Planted, parts: list[set[Place]]) -> tuple[int, int]:
-    """Planted networks that are whole in one component, and those that are so in part."""
+def _recovered(planted: Planted, parts: list[set[Place]]) -> tuple[int, int, int]:
+    """Planted networks that can be found, those that are whole in one component, and those in part."""
     part_of = {place: at for at, part in enumerate(parts) for place in part}
-    whole = partly = 0
+    findable = whole = partly = 0
     for identifiers in planted.networks:
         # An identifier that only one state wrote right joins no states: its cases cannot be found by it.
         places = {
@@ -280,12 +284,13 @@ def _recovered(planted: Planted, parts: list[set[Place]]) -> tuple[int, int]:
             for state, cases in right.items()
             for case in cases
         }
+        findable += bool(places)
         within = [part_of[place] for place in places if place in part_of]
         if places and len(within) == len(places) and len(set(within)) == 1:
             whole += 1
         elif within:
             partly += 1
-    return whole, partly
+    return findable, whole, partly
 
 
 def _owners(planted: Planted) -> dict[Place, int]:

@@ -71,7 +71,8 @@ def test_what_a_node_is_does_not_depend_on_colour() -> None:
 def test_it_says_what_holds_the_network_together_and_how_large_it_is_elsewhere() -> None:
     assert "holds it together: without it, parts of" in MADE
     assert "People are not compared: it has fewer than 30 nodes." in MADE
-    assert "at least 4 to 10 cases" in MADE
+    assert "size class 4 to 10 cases or above" in MADE
+    assert "(weak: company and person)" in MADE
 
 
 def test_the_same_networks_give_the_same_page() -> None:
