@@ -414,3 +414,16 @@ def test_a_record_in_the_name_of_a_third_state_is_not_kept(tmp_path: Path) -> No
     found.post()
     assert b'"state":"BG"' in (found.row("BE").record or b'"state":"BG"')
     assert found.alarms("BE") == ["letter"]
+
+
+def test_letters_of_an_epoch_whose_keys_are_gone_hold_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_pair(tmp_path)
+    found.sign("BE")
+    found.take("BE")
+    monkeypatch.setattr(type(found.made["BE"].office), "key_set", lambda *_: None)
+    assert json.loads(found.ask("BE", "post").said.text)["letters"] == []
+    found.sign("BE", "decline", "coincidence")
+    found.ask("BE", "post", "x2")
+    assert found.row("BE").state == "approved-here"
