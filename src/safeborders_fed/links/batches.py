@@ -208,11 +208,12 @@ def _gathered(office: Office) -> _Gathered:
 
 
 def _waiting(office: Office) -> set[bytes]:
-    """Digests in batches of this epoch that have not ended."""
+    """Digests in batches of this epoch that can still go on."""
     return {
         item.digest
         for own in office.book.batches.all()
         if own.ended is None and own.epoch == office.keys.current()
+        if BatchStatement.from_bytes(own.statement).expires > office.clock()
         for kind, sealed in office.book.batches.open_items(own.id)
         for item in _items(office, kind, sealed)
         if item is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -61,6 +62,13 @@ def test_what_is_in_a_batch_or_has_a_token_is_not_new(made: dict[str, LinkNode],
         prepare(ro)
     ro.cases.rows += phones(spread(2, start=90))
     assert prepare(ro).identifiers == {"phone": 2}
+
+
+def test_what_waits_in_a_batch_that_has_expired_is_new(ro: LinkNode) -> None:
+    ro.cases.rows = phones(spread(5))
+    prepare(ro)
+    cast("Clock", ro.office.clock).forward(days=30)
+    assert prepare(ro).identifiers == {"phone": 5}
 
 
 def test_victims_identifiers_stay_out_also_where_they_are_somebody_elses(ro: LinkNode) -> None:

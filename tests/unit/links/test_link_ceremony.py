@@ -22,6 +22,7 @@ from link_offices import (
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import ConfigurationError, PeerError, RefusedError, UsageError
 from safeborders_fed.links import controls
+from safeborders_fed.links.epoch_keys import EpochKeys
 from safeborders_fed.links.key_shares import NodeSecrets
 from safeborders_fed.study.link_messages import LinkAsk, Said
 
@@ -178,3 +179,31 @@ def test_secrets_of_two_epochs_have_nothing_in_common(made: dict[str, LinkNode],
 
     assert not all_of(first) & all_of(second)
     assert made["BG"].office.keys.token_key("2026") != made["BG"].office.keys.token_key("2027")
+
+
+def test_what_another_process_destroys_is_gone_for_this_one(made: dict[str, LinkNode], clock: Clock) -> None:
+    make_keys(made)
+    office = made["BG"].office
+    office.secrets("2026")  # in memory from here on
+    assert EpochKeys(office.vault, clock).destroy("2026")
+    for read in (office.secrets, office.keys.token_key):
+        with pytest.raises(RefusedError, match="link-epoch"):
+            read("2026")
+
+
+def test_one_set_is_pinned_for_an_epoch_and_none_for_one_that_is_destroyed(made: dict[str, LinkNode]) -> None:
+    make_keys(made)
+    ceremonies = made["BG"].office.book.ceremonies
+    found = ceremonies.of("2026")
+    assert found is not None
+    assert found.key_set is not None
+    ceremonies.pin("2026", found.key_set)
+    with pytest.raises(RefusedError, match="another set"):
+        ceremonies.pin("2026", b"another")
+    ceremonies.commit("2026", b"later commitments")
+    assert ceremonies.of("2026") == found
+    ceremonies.destroy("2026")
+    with pytest.raises(RefusedError, match="link-epoch"):
+        ceremonies.pin("2026", found.key_set)
+    with pytest.raises(RefusedError, match="link-epoch"):
+        ceremonies.begin("2026", "a new share")
