@@ -31,6 +31,7 @@ _PACKAGES = (
     "cases.synthetic",
     "cli",
     "coordinator",
+    "links",
     "masking",
     "node",
     "privacy",

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hit_pair import Pair, case, open_pair, other, pair, told
-from safeborders_fed.links import stop_list
+from hit_pair import Pair, case, open_pair, other, pair, signed, told
+from link_offices import Person
+from safeborders_fed.links import hit_records, stop_list
 from safeborders_fed.links.handles import CANARIES, Handles
 from safeborders_fed.links.hits import view
 from safeborders_fed.links.pairs import bucket
+from safeborders_fed.node.hit_letters import HitLetters
+from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import Said
 
 
@@ -272,3 +275,155 @@ def test_said_by_the_node_itself_is_no_letter(tmp_path: Path) -> None:
     own: Said = found.ask("BE", "post").said
     found.ask("BE", "post", said=(own,))
     assert not found.row("BE").partner_approved
+
+
+@pytest.mark.parametrize("missing", ["theirs", "own"])
+def test_a_record_is_sealed_for_signatures_and_not_for_a_state_in_the_book(
+    tmp_path: Path, missing: str
+) -> None:
+    found = open_pair(tmp_path)
+    if missing == "theirs":
+        found.sign("BE")
+        found.take("BE")
+    office = found.made["BE"].office
+    office.hits.change(found.row("BE").id, state="approved-both", partner_approved=missing == "own")
+    found.post()
+    assert found.row("BE").sent_at is None
+    assert "link-record" not in found.logged("BE")
+    assert found.row("BG").record is None
+
+
+def test_a_partner_that_invents_prosecutors_gets_nothing(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    row, invented = found.row("BG"), Person("BG one")
+    paper = signed(invented, row.id, "approve", "routine", found.clock).approval
+    assert paper is not None
+    content = {"approvals": [canonical.parse(paper.to_bytes())]}
+    box = HitLetters(found.made["BG"].office.hits)
+    box.put_out("2026", "BE", row.id, "approval", canonical.serialise(content))
+    found.sign("BE")
+    found.post()
+    assert (found.row("BE").state, found.row("BE").partner_approved) == ("approved-here", False)
+    assert found.alarms("BE") == ["letter"]
+    assert "link-record" not in found.logged("BE")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("record", {"record": {}}),
+        ("outcome", {"outcome": "confirmed"}),
+        ("label", {"label": {}}),
+        ("approval", {"approvals": []}),
+        ("decline", {"reason": "text"}),
+        ("nothing", {}),
+    ],
+)
+def test_a_letter_that_may_not_come_changes_nothing(
+    tmp_path: Path, kind: str, content: dict[str, object]
+) -> None:
+    found = open_pair(tmp_path)
+    before = found.row("BE")
+    box = HitLetters(found.made["BG"].office.hits)
+    box.put_out("2026", "BE", before.id, kind, canonical.serialise(content))
+    found.post()
+    assert found.row("BE") == before
+    assert found.alarms("BE") == ["letter"]
+    assert not box.waiting("2026", "BE")  # it does not come again for ever
+
+
+def test_a_record_about_something_else_is_not_kept(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    for node in found.made:
+        found.sign(node)
+        found.take(node)
+    office, row = found.made["BG"].office, found.row("BG")
+    office.hits.change(row.id, kind="email")  # as a node would that lies about the type
+    found.post()
+    assert found.row("BE").record is None
+    assert "letter" in found.alarms("BE")
+
+
+def test_what_is_on_the_stop_list_is_not_tagged(tmp_path: Path) -> None:
+    found = pair(tmp_path)
+    office = found.made["BE"].office
+    first = next(office.identified())
+    stop_list.add(
+        office, [stop_list.Stopped(kind="phone", form=first.form, reason="hotline")], who="IT", why="hotline"
+    )
+    found.tag()
+    tagging = office.hits.tagging("x1", "BG")
+    assert tagging is not None
+    assert tagging.fresh == 2
+    assert first.digest not in {row.digest for row in office.book.tagged("2026", "BG")}
+
+
+def test_a_yes_has_the_size_of_a_no(tmp_path: Path) -> None:
+    sizes = set()
+    for act, word in (("approve", "routine"), ("decline", "coincidence")):
+        directory = tmp_path / act
+        directory.mkdir()
+        found = open_pair(directory)
+        found.sign("BE", act, word)  # type: ignore[arg-type]
+        answer = found.ask("BE", "post")
+        (letter,) = json.loads(answer.said.text)["letters"]
+        sizes.add(len(letter["sealed"]))
+    assert len(sizes) == 1
+
+
+def sent_record(found: Pair, **changes: object) -> None:
+    """BG sends a record as a node would that does not keep to the order."""
+    row = found.row("BG")
+    facts = {"state": "BG", "cases": ["ab" * 16], "kind": "phone", "strength": "exact", "urgency": "routine"}
+    office = found.made["BG"].office
+    terms, today = hit_records.Terms.load(office.home), found.clock().date()
+    record = hit_records.make(terms, hit=row.id, today=today, **{**facts, **changes})  # type: ignore[arg-type]
+    content = canonical.serialise({"record": record.content()})
+    HitLetters(office.hits).put_out("2026", "BE", row.id, "record", content)
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_record_that_comes_too_early_is_not_kept(tmp_path: Path, *, approved: bool) -> None:
+    found = open_pair(tmp_path)
+    if approved:
+        found.sign("BE")
+    sent_record(found)
+    found.post()
+    assert found.row("BE").record is None
+    assert found.alarms("BE") == ["letter"]
+
+
+def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    for node in found.made:
+        found.sign(node)
+    found.post()
+    first = found.row("BE").record
+    sent_record(found)
+    found.post(exchange="x2")
+    assert found.row("BE").record == first
+    assert found.alarms("BE") == ["letter"]
+
+
+def test_a_record_in_the_name_of_a_third_state_is_not_kept(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    found.sign("BE")
+    found.sign("BG")
+    found.take("BG")
+    sent_record(found, state="RO")
+    found.post()
+    assert b'"state":"BG"' in (found.row("BE").record or b'"state":"BG"')
+    assert found.alarms("BE") == ["letter"]
+
+
+def test_letters_of_an_epoch_whose_keys_are_gone_hold_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_pair(tmp_path)
+    found.sign("BE")
+    found.take("BE")
+    monkeypatch.setattr(type(found.made["BE"].office), "key_set", lambda *_: None)
+    assert json.loads(found.ask("BE", "post").said.text)["letters"] == []
+    found.sign("BE", "decline", "coincidence")
+    found.ask("BE", "post", "x2")
+    assert found.row("BE").state == "approved-here"

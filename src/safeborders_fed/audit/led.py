@@ -25,8 +25,8 @@ from safeborders_fed.errors import DefectError
 class Category(StrEnum):
     """The article's operations, and one for what processes no personal data.
 
-    ``COMBINATION`` is of links only: keyed tags are compared. Case records of different states are never
-    brought together.
+    ``COMBINATION`` is of hits only: keyed tags of two states were equal. Case records of different states are
+    never brought together.
     """
 
     COLLECTION = "collection"
@@ -96,10 +96,9 @@ TREATMENTS: Final[Mapping[Operation, Treatment]] = MappingProxyType(
         Operation.WITHDRAW: _internal("An approval, a study or a release was taken back"),
         Operation.ANCHOR: _internal("The log was anchored with a study's other members"),
         Operation.LINK_TAG: Treatment(
-            Category.COMBINATION,
+            Category.DISCLOSURE,
             "Keyed tags of identifiers went out to be compared with another state's; no identifier did",
-            "coordinator of the federation, on behalf of",
-            "partner",
+            "coordinator of the federation",
         ),
         Operation.LINK_HIT: Treatment(
             Category.COMBINATION, "An identifier was found to occur in case files of another state, too"

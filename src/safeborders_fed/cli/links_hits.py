@@ -44,12 +44,13 @@ def register(app: typer.Typer) -> None:
 def hits(home: Home, as_json: Json = False) -> None:
     """List the hits with other states, those that are overdue first."""
     from safeborders_fed.links.hits import REMINDER, in_order
+    from safeborders_fed.node.hit_papers import ALL
 
     papers = _papers(home)
     views = in_order(papers.views())
-    for shown in views:
-        _looked(papers, shown)
-    _take_up(home)
+    if views:
+        _looked(papers, ALL)
+        _take_up(home)
     rows = [[_cell(shown, name) for name in _COLUMNS] for shown in views]
     text = "\n".join([output.table(_COLUMNS, rows), "", *REMINDER])
     output.result({"hits": views}, text if views else "There is no hit.", as_json=as_json)
@@ -68,7 +69,7 @@ def hit(
 
     papers = _papers(home)
     shown = papers.view(hit_name)
-    _looked(papers, shown)
+    _looked(papers, shown["hit"])
     content = dict(shown) | {"national_cases": _national(home, shown) if national else None}
     _take_up(home)
     output.result(content, text_of(content), as_json=as_json)
@@ -168,7 +169,7 @@ def draft(
         raise UsageError("unknown-draft", f"{kind!r} is none", "give siena or eio")
     papers = _papers(home)
     shown = papers.view(hit_name)
-    _looked(papers, shown)
+    _looked(papers, shown["hit"])
     chosen: drafts.Kind = "siena" if kind == "siena" else "eio"
     text = drafts.text(chosen, NodeSettings.load(home).country, shown, _national(home, shown))
     drafts.write(out, text)
@@ -210,10 +211,10 @@ def _take_up(home: Path) -> dict[str, SafeBordersError]:
     return refused
 
 
-def _looked(papers: HitPapers, shown: dict[str, Any]) -> None:
+def _looked(papers: HitPapers, hit_name: str) -> None:
     from safeborders_fed.node.hit_papers import HitPaper
 
-    papers.leave(HitPaper(hit=shown["hit"], act="view"))
+    papers.leave(HitPaper(hit=hit_name, act="view"))
 
 
 def _national(home: Path, shown: dict[str, Any]) -> dict[str, str]:

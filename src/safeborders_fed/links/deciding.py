@@ -20,7 +20,7 @@ from safeborders_fed.links.hit_records import URGENCIES
 from safeborders_fed.links.opening import decline
 from safeborders_fed.node.hit_book import APPROVED_BOTH, APPROVED_HERE, OPEN, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
-from safeborders_fed.node.hit_papers import HitPaper, HitPapers, subject_hash
+from safeborders_fed.node.hit_papers import ALL, HitPaper, HitPapers, subject_hash
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def take_papers(office: Office) -> dict[str, SafeBordersError]:
 
 
 def _take(office: Office, paper: HitPaper, user: str, name: str) -> None:
+    if paper.act == "view" and paper.hit == ALL:
+        _note_list(office, user, name)
+        return
     row = office.hits.find(paper.hit)
     if paper.act == "view":
         office.hits.note(
@@ -149,6 +152,16 @@ def _note(office: Office, row: HitRow, approval: Approval, what: str, word: str)
         who=approval.name,
         why=f"hit {row.id[:12]} with {row.partner}: {what}, {word}",
         details={"hit": row.id, "partner": row.partner, "decision": what, "signature": approval.signature},
+    )
+
+
+def _note_list(office: Office, user: str, name: str) -> None:
+    office.hits.note(
+        f"link-view/{name}",
+        Operation.VIEW,
+        who=user,
+        why="the list of hits with other states",
+        details={"hits": len(office.hits.shown())},
     )
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,11 +26,13 @@ from safeborders_fed.errors import ConfigurationError, UsageError
 from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.boxes import papers
 from safeborders_fed.node.hit_book import SHORTEST_PREFIX, unknown_hit
-from safeborders_fed.node.layout import HITS, PAPERS, STUDIES, is_shared, user_name
+from safeborders_fed.node.layout import HITS, PAPERS, user_name
 from safeborders_fed.study import canonical, durable
 from safeborders_fed.study.roster import Digest
 
 LOG: Final = logging.getLogger(__name__)
+ALL: Final = "0" * 64
+"""In the place of a hit, where somebody looked at the list."""
 Act = Literal["approve", "decline", "outcome", "view"]
 
 
@@ -39,7 +40,7 @@ class HitPaper(BaseModel):
     """What one person did about a hit.
 
     Attributes:
-        hit: Which.
+        hit: Which; ``ALL`` for a look at the list.
         act: What.
         word: The urgency of an approval, the reason of a decline, or the outcome.
         seen_alarm: Whether who approves has seen the alarm on it.
@@ -70,7 +71,6 @@ class HitPapers:
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
         self._directory = home / HITS
 
     def show(self, views: Mapping[str, Mapping[str, Any]]) -> None:
@@ -92,11 +92,9 @@ class HitPapers:
             raise _unwritable(self._directory, error) from error
 
     def _open(self) -> None:
-        """Makes the directory; where the roles are set, it is for approvers as the studies are."""
+        """Makes the directory, for the node's own user: ``roles set`` opens it to approvers (``layout``)."""
         if not self._directory.is_dir():
-            durable.make_directories(self._directory, shared=True)
-            if is_shared(self._home):
-                os.chown(self._directory, -1, (self._home / STUDIES).stat().st_gid)
+            durable.make_directories(self._directory)
         durable.make_box(self._directory / PAPERS)
 
     def views(self) -> list[dict[str, Any]]:
