@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from link_attacks import asks_at, charged
 from link_federation import Clock, CrashError, LinkFederation, federation
 from safeborders_fed.links.handles import CANARIES
-from safeborders_fed.study.link_messages import LinkAsk
+from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk
 
 STATES = ("BE", "BG", "GR")
 SHARED_PHONE = "+32 2 555 12 12"
@@ -109,13 +110,31 @@ def test_a_node_that_is_offline_is_named_and_new_tokens_wait_for_it(tmp_path: Pa
     made.exchange()  # the keys of the epoch
     made.offer_all()
     made.wire.offline = {"GR"}
+    made.wire.passed.clear()
     summary = made.exchange(wait_seconds=3600)
-    assert (summary.offline, summary.points) == (("GR",), {})
+    assert (summary.offline, summary.points, summary.refused) == (("GR",), {}, ())
+    assert not made.wire.asks("batch")  # nobody is asked for, or pays for, what cannot be answered
     assert (made.clock.at - Clock().at).total_seconds() > 3000  # it was waited for
     assert kinds(made) == {}
     made.wire.offline = set()
     assert set(made.exchange().points) == set(STATES)
     assert kinds(made)["BE-GR"] == ["email", "handle"]
+
+
+def test_tags_whose_answer_was_lost_come_with_the_next_exchange(tmp_path: Path) -> None:
+    made = planted(tmp_path, "BE", "BG")
+    made.offer_all()
+
+    def lose(node: str, ask: LinkAsk, answer: LinkAnswer) -> LinkAnswer:
+        return replace(answer, exchange="lost") if (node, ask.step) == ("BE", "tags") else answer
+
+    with made.lying(answer=lose):
+        first = made.exchange()
+    assert kinds(made) == {}
+    second = made.exchange()
+    assert second.exchange != first.exchange
+    assert (second.points, second.troubles) == ({}, ())
+    assert kinds(made) == {"BE-BG": ["handle", "phone"]}
 
 
 def test_tokens_that_exist_are_compared_while_a_node_is_offline(tmp_path: Path) -> None:

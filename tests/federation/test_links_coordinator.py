@@ -15,6 +15,7 @@ from safeborders_fed.cli import main
 from safeborders_fed.coordinator.home import CoordinatorHome, create_home
 from safeborders_fed.links import conducting
 from safeborders_fed.links.exchange_files import LinkFiles, Wish
+from safeborders_fed.study.link_messages import say
 from safeborders_fed.transport import control
 from safeborders_fed.transport.coordinator_service import CoordinatorService
 
@@ -153,6 +154,19 @@ def test_letters_alone_bring_no_new_tokens(made: LinkFederation, capsys: pytest.
     links(made, capsys, "run", "--letters")
     assert {ask.step for _, ask, _ in made.wire.passed} == {"commit", "post"}
     assert {row.state for node in made.nodes.values() for row in node.hits()} == {"exchanged"}
+    links(made, capsys, "run", "--letters")
+    given = [(node, said.hash) for node, ask, _ in made.wire.asks("post") for said in ask.said]
+    assert len(set(given)) == len(given)  # each text once, however often its state says it
+
+
+def test_a_text_with_letters_is_handed_over_once(made: LinkFederation) -> None:
+    said = say("BE", made["BE"].office.key, "letters", {"letters": []})
+    assert made.files.post("BG", said)
+    assert not made.files.post("BG", said)
+    assert made.files.waiting("BG") == (said,)
+    made.files.given("BG", [said])
+    assert not made.files.post("BG", said)  # it comes again when an answer was lost
+    assert made.files.waiting("BG") == ()
 
 
 def test_a_wish_and_a_state_that_are_damaged_are_said_to_be(made: LinkFederation) -> None:

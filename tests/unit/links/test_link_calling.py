@@ -54,12 +54,22 @@ def test_an_honest_answer_counts() -> None:
         replace(HONEST, exchange="2026-0002"),
         replace(HONEST, step="hits"),
         replace(HONEST, said=say("BG", OTHER, "tags", {"count": 1})),
+        replace(HONEST, said=say("BG", KEY, "tags", {"count": 1})),
         replace(HONEST, said=say("BE", OTHER, "tags", {"count": 1})),
         replace(HONEST, said=say("BE", KEY, "checks", {"count": 1})),
         replace(HONEST, said=HONEST.said.model_copy(update={"text": '{"count":2}'})),
         replace(HONEST, said=HONEST.said.model_copy(update={"kind": "chunk"})),
     ],
-    ids=["exchange", "step", "of another node", "under another key", "kind", "altered", "renamed"],
+    ids=[
+        "exchange",
+        "step",
+        "of another node",
+        "as another node",
+        "under another key",
+        "kind",
+        "altered",
+        "renamed",
+    ],
 )
 def test_what_is_not_a_signed_answer_to_the_question_is_wrong_and_named(answer: LinkAnswer) -> None:
     caller, counts = ask(answer.encode())
