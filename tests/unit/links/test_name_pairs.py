@@ -151,6 +151,8 @@ def test_letters_of_another_script_in_a_word_do_not_count() -> None:
     assert strongest(bulgarian.replace(cyrillic_o, latin_o), bulgarian) == "exact"
     english = f"Petrov|Ivan|{BORN}"
     assert strongest(english.replace("o", cyrillic_o).replace("e", cyrillic_e), english) == "exact"
+    cyrillic_er = "\u0420"
+    assert strongest(english.replace("P", cyrillic_er), english) == "exact"
 
 
 def test_no_spelling_stands_in_two_clusters_of_given_names() -> None:

@@ -147,6 +147,7 @@ def test_a_company_number_without_country_is_weak_abroad() -> None:
     assert strongest("BG 175074752", "175074752", "company", ("BE", "BG")) == "exact"
     assert strongest("BG 175074752", "175074752", "company", ("BE", "BE")) == "weak"
     assert strongest("BG 175074752", "BG 175074753", "company", ("BE", "BG")) == "none"
+    assert forms("company", "BG 175074753", state="BE") == ()
     assert strongest("BG 175074752", "EIK175074752", "company", ("BE", "BG")) == "exact"
 
 
@@ -167,6 +168,15 @@ def test_a_company_name_is_weak(one: str, other: str) -> None:
 
 def test_a_lost_zero_of_a_national_number_comes_back() -> None:
     assert strongest("41010002", "0041010002", "document", ("BG", "BE")) == "exact"
+
+
+def test_words_around_a_document_number_do_not_count() -> None:
+    assert strongest("CI seria XR nr. 123456", "XR 123456", "document", ("RO", "BE")) == "exact"
+    assert strongest("passport no. EA 1234567", "EA1234567", "document", ("BE", "FI")) == "exact"
+
+
+def test_a_citizen_card_meets_its_civil_number() -> None:
+    assert strongest("00000000 0 ZZ4", "00000000", "document", ("PT", "BE")) == "weak"
 
 
 def test_mailboxes_meet_however_they_are_written() -> None:
