@@ -393,8 +393,11 @@ def test_a_record_that_comes_too_early_is_not_kept(tmp_path: Path, *, approved: 
     assert found.alarms("BE") == ["letter"]
 
 
-def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_sent", [True, False])
+def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path, *, own_sent: bool) -> None:
     found = open_pair(tmp_path)
+    if not own_sent:
+        (found.made["BE"].office.home / "contact.toml").unlink()
     for node in found.made:
         found.sign(node)
     found.post()
@@ -414,3 +417,16 @@ def test_a_record_in_the_name_of_a_third_state_is_not_kept(tmp_path: Path) -> No
     found.post()
     assert b'"state":"BG"' in (found.row("BE").record or b'"state":"BG"')
     assert found.alarms("BE") == ["letter"]
+
+
+def test_letters_of_an_epoch_whose_keys_are_gone_hold_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_pair(tmp_path)
+    found.sign("BE")
+    found.take("BE")
+    monkeypatch.setattr(type(found.made["BE"].office), "key_set", lambda *_: None)
+    assert json.loads(found.ask("BE", "post").said.text)["letters"] == []
+    found.sign("BE", "decline", "coincidence")
+    found.ask("BE", "post", "x2")
+    assert found.row("BE").state == "approved-here"

@@ -143,10 +143,14 @@ def _take_letter(office: Office, exchange: str, partner: str, epoch: str, letter
 
 
 def _bundles(office: Office, exchange: str, partner: str) -> Said:
-    """What goes out to a partner: the same bytes as before in this exchange if nothing is new."""
+    """What goes out to a partner: the same bytes as before in this exchange if nothing is new.
+
+    What waits under the keys of an epoch that are destroyed goes out no more.
+    """
     box = HitLetters(office.hits)
     owed = box.owed(partner)
-    chosen = {epoch: _fitting(box.waiting(epoch, partner)) for epoch in box.epochs(partner)}
+    alive = [epoch for epoch in box.epochs(partner) if office.key_set(epoch) is not None]
+    chosen = {epoch: _fitting(box.waiting(epoch, partner)) for epoch in alive}
     if not chosen:
         return office.said("letters", {"exchange": exchange, "letters": []})
     facts = canonical.sha256(

@@ -1,14 +1,13 @@
 """The links step of the demonstration: all nodes' desks in one process, over the demonstration's stores.
 
 Guarantees: the path is the real one (normal forms, batches signed by prosecutors, blinded points to all
-nodes, tokens, tags of pairs, checks, letters over Flower's grid); only the people are made up, and so is what
-came of each hit: a hit on what was planted is confirmed, any other is refuted.
+nodes, tokens, tags of pairs, checks, letters over Flower's grid); only the people are made up, and they
+approve every hit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,15 +23,15 @@ from safeborders_fed.links.exchange import Exchange, Summary
 from safeborders_fed.links.exchange_files import Wish
 from safeborders_fed.links.hit_records import FILE as CONTACT_FILE
 from safeborders_fed.links.office import Office
-from safeborders_fed.node.hit_book import EXCHANGED, OPEN, HitRow
-from safeborders_fed.node.hit_papers import Act, HitPaper, HitPapers, subject_hash
+from safeborders_fed.node.hit_book import OPEN
+from safeborders_fed.node.hit_papers import HitPaper, HitPapers
 from safeborders_fed.node.link_policy import PURPOSES, LinkPolicy
 from safeborders_fed.node.link_vault import LinkVault
-from safeborders_fed.simulation.link_truth import Recovered, all_planted, compare, planted_cases
+from safeborders_fed.simulation.link_truth import Recovered, all_planted, compare
 from safeborders_fed.transport.in_process import run_in_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from safeborders_fed.audit.log import AuditLog
     from safeborders_fed.simulation.ceremony import Ceremony
@@ -119,7 +118,7 @@ def _policy() -> LinkPolicy:
 def run(
     nodes: Sequence[LocalNode], ceremony: Ceremony, out: Path, truth: Mapping[str, Any], progress: Progress
 ) -> Linked:
-    """Runs it: batches, an exchange, people's answers, letters, outcomes.
+    """Runs it: batches, an exchange, people's answers, letters.
 
     Args:
         nodes: Nodes of states, each with its desk.
@@ -129,7 +128,7 @@ def run(
         progress: Told how far it is.
     """
     offices = {node.name: node.desk.office for node in nodes if node.desk is not None}
-    progress.begin("links", len(offices) + 3)
+    progress.begin("links", len(offices) + 2)
     on_file, compared = _choose(offices, truth)
     identifiers = 0
     for name, office in offices.items():
@@ -137,16 +136,10 @@ def run(
         progress.advance(f"{name} has signed its batch")
     summary = _exchange(nodes, ceremony, out, letters_only=False)
     progress.advance(f"{sum(summary.points.values()):,} points, {summary.tags:,} tags")
-    planted = planted_cases(offices, truth)
     for office in offices.values():
-        _answer(office, ceremony, office.hits.shown({OPEN}), "approve", lambda _row: "routine")
+        _approve_hits(office, ceremony)
     _exchange(nodes, ceremony, out, letters_only=True)
     progress.advance("people of both states have approved")
-    for office in offices.values():
-        outcome = partial(planted.outcome, office.node)
-        _answer(office, ceremony, office.hits.shown({EXCHANGED}), "outcome", outcome)
-    _exchange(nodes, ceremony, out, letters_only=True)
-    progress.advance("people of both states have said what came of it")
     recovered = compare(offices, truth)
     hits = [row for office in offices.values() for row in office.hits.shown()]
     return Linked(
@@ -222,13 +215,10 @@ def _exchange(nodes: Sequence[LocalNode], ceremony: Ceremony, out: Path, *, lett
     return found[0]
 
 
-def _answer(
-    office: Office, ceremony: Ceremony, rows: Iterable[HitRow], act: Act, word_of: Callable[[HitRow], str]
-) -> None:
-    """Has a node's prosecutors sign what they decide about hits."""
+def _approve_hits(office: Office, ceremony: Ceremony) -> None:
+    """Has a node's prosecutors sign every hit."""
     papers = HitPapers(office.home)
-    for row in rows:
-        word = word_of(row)
-        signed = ceremony.prosecutors[office.node].approve("link-hit", subject_hash(row.id, act, word))
-        for approval in signed if act == "approve" else signed[:1]:
-            papers.leave(HitPaper(hit=row.id, act=act, word=word, seen_alarm=True, approval=approval))
+    for row in office.hits.shown({OPEN}):
+        for approval in ceremony.prosecutors[office.node].approve("link-hit", row.id):
+            paper = HitPaper(hit=row.id, act="approve", word="routine", seen_alarm=True, approval=approval)
+            papers.leave(paper)

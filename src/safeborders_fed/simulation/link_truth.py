@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx  # type: ignore[import-untyped]  # the package ships no types
 
 from safeborders_fed.links.own_files import leads, own_files
-from safeborders_fed.node.hit_book import CONFIRMED, REFUTED
 
 if TYPE_CHECKING:
     from safeborders_fed.links.network import Network
     from safeborders_fed.links.office import Office
-    from safeborders_fed.node.hit_book import HitRow
 
 Place = tuple[str, str]
 """A state and the pseudonym of one of its cases."""
@@ -95,16 +93,6 @@ class Planted:
 
     entries: list[tuple[str, dict[str, set[str]], dict[str, set[str]]]] = field(default_factory=list)
     networks: list[list[dict[str, set[str]]]] = field(default_factory=list)
-
-    def outcome(self, node: str, row: HitRow) -> str:
-        """What came of a hit: true if this state's cases hold something planted that the other holds too."""
-        of = {
-            case
-            for kind, _, held in self.entries
-            if kind == row.kind and {node, row.partner} <= held.keys()
-            for case in held[node]
-        }
-        return CONFIRMED if of & set(row.cases) else REFUTED
 
 
 def planted_cases(offices: Mapping[str, Office], truth: Mapping[str, Any]) -> Planted:
