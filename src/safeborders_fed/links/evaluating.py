@@ -233,7 +233,7 @@ def _facts(chunk: Chunk, asked: Asked, names: list[str]) -> dict[str, Any]:
 
 def _record_refusal(office: Office, said: Said, reason: str, error: SafeBordersError) -> None:
     # What its node did not sign may be anybody's, and as much as anybody likes: once a day is enough of it.
-    forged = error.code == "bad-signature"
+    forged = not _is_signed(office, said)
     about = f"{said.node}/{office.clock():%Y-%m-%d}" if forged else said.hash
     details: dict[str, str | int] = {"requester": said.node, "reason": reason, "chunk": said.hash}
     office.audit_log.append_if_new(
@@ -243,6 +243,14 @@ def _record_refusal(office: Office, said: Said, reason: str, error: SafeBordersE
         why=error.cause[:1000],
         details=details if forged else details | _said_of(said.text),
     )
+
+
+def _is_signed(office: Office, said: Said) -> bool:
+    try:
+        said.content(office.accepted[said.node], "chunk")
+    except PeerError:
+        return False
+    return True
 
 
 def _said_of(text: str) -> dict[str, str | int]:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from link_offices import Clock, LinkNode, evaluated, make_keys, next_chunk, nodes, phones, run, spread, taken
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import PeerError
 from safeborders_fed.links import ristretto
 from safeborders_fed.links.batch_statement import Chunk
+from safeborders_fed.links.evaluating import REASONS
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Words, array_hash, say, to_rows, to_words
 
 
@@ -333,10 +336,42 @@ def test_shares_of_a_node_whose_share_is_not_its_published_key_are_found_and_it_
     assert alarm[2].startswith("BG answered with shares that are not of its published key")
 
 
-def test_what_no_node_signed_cannot_fill_the_log(made: dict[str, LinkNode]) -> None:
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["epoch", "key_set", "batch", "approvals", "number", "type", "count", "points", "other"]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_node_signs_is_answered_with_a_reason(
+    made: dict[str, LinkNode], value: object, field: str
+) -> None:
+    ro = made["RO"]
+    if not ro.office.book.batches.all():
+        ro.prepared()
+    chunk = next_chunk(ro)
+    content = {**json.loads(chunk.said.text), field: value}
+    said = say("RO", ro.office.key, "chunk", content)
+    if said == chunk.said or (field == "number" and isinstance(value, int)):
+        return  # a chunk as it may be
+    assert reason(evaluated(made["BG"], LinkAnswer("e1", "batch", said, chunk.arrays))) in set(
+        REASONS.values()
+    )
+    assert charged(made["BG"]) == 0
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_what_no_node_signed_cannot_fill_the_log(
+    made: dict[str, LinkNode], clock: Clock, *, on: bool
+) -> None:
     chunk = chunk_of(made)
+    if not on:
+        made["BG"].office.switch.turn_off("Ana", "an order", clock())
     for number in range(20):
         forged = chunk.said.model_copy(update={"text": f'{{"number":{number}}}'})
-        assert reason(evaluated(made["BG"], LinkAnswer("e1", "batch", forged, chunk.arrays))) == "malformed"
+        said = reason(evaluated(made["BG"], LinkAnswer("e1", "batch", forged, chunk.arrays)))
+        assert said == ("malformed" if on else "off")
     (entry,) = [each for each in made["BG"].entries() if each.operation == Operation.LINK_REFUSE]
     assert entry.who == "unknown"
