@@ -393,8 +393,11 @@ def test_a_record_that_comes_too_early_is_not_kept(tmp_path: Path, *, approved: 
     assert found.alarms("BE") == ["letter"]
 
 
-def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_sent", [True, False])
+def test_a_second_record_does_not_take_the_place_of_the_first(tmp_path: Path, *, own_sent: bool) -> None:
     found = open_pair(tmp_path)
+    if not own_sent:
+        (found.made["BE"].office.home / "contact.toml").unlink()
     for node in found.made:
         found.sign(node)
     found.post()
