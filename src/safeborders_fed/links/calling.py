@@ -73,9 +73,8 @@ class Caller:
             asks: What each node is asked.
             kinds: Kinds of sayings that the step permits.
         """
-        if not asks:
-            return {}
-        replies = self.federation.ask({node: ask.encode() for node, ask in asks.items()})
+        known = {node: ask.encode() for node, ask in asks.items() if node in self.keys}
+        replies = self.federation.ask(known) if known else {}
         found = {}
         for node, ask in asks.items():
             try:
@@ -105,6 +104,10 @@ class Caller:
         return codes[-1] if codes else ""
 
     def _heard(self, node: str, ask: LinkAsk, replies: Mapping[str, bytes], kinds: tuple[str, ...]) -> Heard:
+        if node not in self.keys:
+            raise PeerError(
+                NO_REPLY, f"{node} is in the roster no more", "go on without it in the next epoch"
+            )
         message = reply_of(node, replies)
         if not isinstance(message, LinkAnswer) or (message.exchange, message.step) != (
             ask.exchange,

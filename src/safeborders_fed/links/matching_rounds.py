@@ -8,7 +8,7 @@ is told again in the next exchange; one that both verified never again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from safeborders_fed.study.link_messages import MOST_SAID, LinkAsk, Said, wrong_
 MOST_HITS: Final = 2048
 """In one request, so that the checks of all of them fit into one signed text."""
 MOST_LETTER_ROUNDS: Final = 8
+MOST_LETTERS: Final = 2**22
+"""Characters of letters in one request: a quarter of the largest header."""
 Pair = tuple[str, str]
 
 
@@ -149,7 +151,7 @@ class MatchingRounds:
         for node, partner in (way for pair in pairs for way in (pair, pair[::-1])):
             if node not in self.nodes:
                 continue
-            given[node] = [said for said in self.files.waiting(node) if said.node == partner][:MOST_SAID]
+            given[node] = at_once(said for said in self.files.waiting(node) if said.node == partner)
             asks[node] = self.caller.asking("post", {"partner": partner}, tuple(given[node]))
         heard = self.caller.ask("post", asks, "letters")
         moved = 0
@@ -173,6 +175,18 @@ class MatchingRounds:
         if not set(addressees) <= self.caller.keys.keys() - {node}:
             raise wrong_saying(node, "letters to somebody who takes no part")
         return sum(self.files.post(to, answer.said) for to in addressees)
+
+
+def at_once(letters: Iterable[Said]) -> list[Said]:
+    """The first of these texts, as many as one request takes; one at least. The others wait."""
+    found: list[Said] = []
+    size = 0
+    for said in letters:
+        size += len(said.text)
+        if found and (size > MOST_LETTERS or len(found) == MOST_SAID):
+            break
+        found.append(said)
+    return found
 
 
 def _hits(partner: str, hits: list[Hit], *, last: bool) -> dict[str, Any]:

@@ -93,6 +93,13 @@ def test_silence_and_a_refusal_are_told_from_lies(reply: bytes | None, code: str
     assert [(trouble.code, trouble.is_wrong) for trouble in caller.troubles] == [(code, wrong)]
 
 
+def test_who_is_in_the_roster_no_more_is_not_asked_and_counts_as_away() -> None:
+    federation = Replies({"BE": HONEST.encode()})
+    caller = Caller(federation, {"BG": public_hex(OTHER)}, "2026-0001")
+    assert caller.ask("tags", {"BE": caller.asking("tags", {"partner": "BG"})}, "tags") == {}
+    assert [(trouble.node, trouble.code) for trouble in caller.troubles] == [("BE", "no-reply")]
+
+
 @pytest.mark.parametrize("count", [2, 3, 7, 8])
 def test_every_pair_meets_once_and_nobody_twice_in_a_round(count: int) -> None:
     nodes = tuple(f"{chr(65 + number)}X" for number in range(count))
