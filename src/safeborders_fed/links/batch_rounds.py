@@ -29,6 +29,7 @@ REASONS: Final = (
     "replayed",
     "malformed",
     "epoch",
+    "version",
     "unavailable",
 )
 _WORDS: Final = 4

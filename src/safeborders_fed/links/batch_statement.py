@@ -32,6 +32,7 @@ class BatchStatement(BaseModel):
     Attributes:
         node: The state whose identifiers they are.
         epoch: For whose tokens.
+        forms: Version of the rules for normal forms (``forms_base.VERSION``).
         purpose: One of ``link_policy.PURPOSES``.
         legal_basis: The law or order that permits it, for people.
         counts: Points by type, padding included.
@@ -45,6 +46,7 @@ class BatchStatement(BaseModel):
     schema_version: Literal[1] = 1
     node: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     epoch: Epoch
+    forms: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
     purpose: str
     legal_basis: Annotated[str, Field(min_length=1, max_length=500)]
     counts: Annotated[dict[str, _Count], Field(min_length=1)]

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.cases.sealing import wrong_key
 from safeborders_fed.errors import RefusedError, UsageError
-from safeborders_fed.links import alarms, oprf, ristretto
+from safeborders_fed.links import alarms, forms_base, oprf, ristretto
 from safeborders_fed.links.batch_statement import CHUNK, BatchStatement
 from safeborders_fed.links.merkle import SALT_BYTES, Leaf, opening, root
 from safeborders_fed.links.office import VICTIM, Identified, Office
@@ -262,6 +262,7 @@ def _statement(
         return BatchStatement(
             node=office.node,
             epoch=office.keys.current(),
+            forms=forms_base.VERSION,
             purpose=purpose,
             legal_basis=legal_basis,
             counts={kind: bucket(len(each)) for kind, each in by_kind.items()},

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import PeerError, RefusedError, SafeBordersError
-from safeborders_fed.links import alarms, oprf, ristretto
+from safeborders_fed.links import alarms, forms_base, oprf, ristretto
 from safeborders_fed.links.batch_statement import Chunk, malformed
 from safeborders_fed.links.key_set import KeySet
 from safeborders_fed.links.office import Office
@@ -52,6 +52,7 @@ REASONS: Final = {
     "not-canonical": "malformed",
     "wrong-saying": "malformed",
     "link-epoch": "epoch",
+    "link-version": "version",
 }
 """What the other side is told for an error's code; everything else is unavailable."""
 _POINT: Final = 32
@@ -120,6 +121,13 @@ def _check_epoch(keys: KeySet, chunk: Chunk) -> None:
             "link-epoch",
             f"a chunk of epoch {chunk.epoch} is for other keys than those pinned for {keys.epoch}",
             "let its state prepare a batch in the epoch of today",
+        )
+    if chunk.batch.forms != forms_base.VERSION:
+        raise RefusedError(
+            "link-version",
+            f"a batch is of normal forms of version {chunk.batch.forms}, and this node has "
+            f"{forms_base.VERSION}: equal identifiers would be missed",
+            "install the same version of the software at both states, then prepare the batch again",
         )
 
 

@@ -15,6 +15,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+VERSION: Final = "1"
+"""Version of all rules and tables. A batch names it: forms of two versions would miss each other unseen."""
 LONGEST_TEXT: Final = 400
 """Characters of a value that is still read. No identifier is longer, and time stays bounded."""
 LONGEST_FORM: Final = 500

@@ -4,7 +4,8 @@ Guarantees: ``forms`` never raises, whatever the text; equal input gives equal f
 machine; there are at most ``MOST_FORMS``. A value that cannot be normalised has none, and takes no part in
 links. Of two spellings of one identifier that are equal once normalised, one same form of strength ``exact``
 is made, by whichever states they were recorded; other forms only add to it. ``VERSION`` is raised with every
-change of any form: nodes that compare must run the same one. Test vectors pin the forms of each version.
+change of any form: a batch names it, and a node with another one refuses it. Test vectors pin the forms of
+each version.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 from safeborders_fed.links import forms_person
 from safeborders_fed.links.forms_account import account_forms
-from safeborders_fed.links.forms_base import Form, Strength, clean
+from safeborders_fed.links.forms_base import VERSION, Form, Strength, clean
 from safeborders_fed.links.forms_company import company_forms
 from safeborders_fed.links.forms_document import document_forms
 from safeborders_fed.links.forms_online import email_forms, handle_forms
@@ -24,8 +25,6 @@ from safeborders_fed.links.forms_plate import plate_forms
 
 __all__ = ["MOST_FORMS", "VERSION", "Form", "Strength", "forms"]
 
-VERSION: Final = "1"
-"""Version of the rules and tables."""
 MOST_FORMS: Final = forms_person.MOST_FORMS
 """Forms of one identifier at most."""
 

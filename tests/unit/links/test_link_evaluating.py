@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from link_offices import Clock, LinkNode, evaluated, make_keys, next_chunk, nodes, phones, run, spread, taken
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import PeerError
-from safeborders_fed.links import ristretto
+from safeborders_fed.links import forms_base, ristretto
 from safeborders_fed.links.batch_statement import Chunk
 from safeborders_fed.links.evaluating import REASONS
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Words, array_hash, say, to_rows, to_words
@@ -265,6 +265,16 @@ def test_a_chunk_of_other_keys_or_another_epoch_is_refused(made: dict[str, LinkN
     assert reason(evaluated(made["BG"], changed(made["RO"], chunk, key_set="cd" * 32))) == "epoch"
     clock.at = clock.at.replace(year=2027, month=1, day=1)
     assert reason(evaluated(made["BG"], chunk)) == "epoch"
+
+
+def test_a_batch_of_other_normal_forms_is_refused(
+    made: dict[str, LinkNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(forms_base, "VERSION", "999")
+        chunk = chunk_of(made)
+    assert reason(evaluated(made["BG"], chunk)) == "version"
+    assert charged(made["BG"]) == 0
 
 
 def test_the_kill_switch_holds_at_the_next_message(made: dict[str, LinkNode], clock: Clock) -> None:
