@@ -245,6 +245,7 @@ desk.studies.keep_refusal(desk.refusal(desk.studies.manifest("study-refused")))
 
 READ = "Path(path).read_bytes() if Path(path).is_file() else list(Path(path).iterdir())"
 WRITE = "open(path, 'ab').write(b'x') if Path(path).is_file() else Path(path, 'x').touch()"
+BOXES = {"approvals", "refusals", "withdrawals", "papers"}
 OPEN_TO_READ = {
     "approver": {
         "node.toml",
@@ -255,6 +256,8 @@ OPEN_TO_READ = {
         "studies/study-1/published.json",
         "studies/study-1/approvals",
         "studies/study-1/refusals",
+        "hits",
+        "hits/papers",
     },
     "auditor": {"node.toml", "approvers.json", "budget.json", "audit.jsonl"},
     "analyst": {"node.toml", "approvers.json", "budget.json", "models", "releases"},
@@ -272,13 +275,13 @@ def test_each_entry_is_open_to_those_whose_role_needs_it_and_only_boxes_are_writ
         if "json" not in path.parent.name
     ]
     assert {"ledger.sqlite", "store", "audit.jsonl", "studies/study-1/approvals"} <= set(names)
-    papers = {name for name in names if Path(name).parent.name in {"approvals", "refusals", "withdrawals"}}
+    papers = {name for name in names if Path(name).parent.name in BOXES}
     more = {name for name in names if name.startswith("studies/study-") and user.name == "approver"}
     for name in (*names, "."):
         path = made.home / name
         readable = name in OPEN_TO_READ[user.name] or name in (more - {f"{name}/transcript"})
         assert (made.tried(user, READ, path=path) == "") is readable, (name, "read")
-        writable = user.name == "approver" and path.name in {"approvals", "refusals", "withdrawals"}
+        writable = user.name == "approver" and path.name in BOXES
         own = name in papers and path.stat().st_uid == user.number
         if not own:
             assert (made.tried(user, WRITE, path=path) == "") is writable, (name, "write")
