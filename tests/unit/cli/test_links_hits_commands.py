@@ -162,7 +162,7 @@ def test_an_alarm_must_be_seen(desk: Desk) -> None:
 
 
 def test_a_hit_is_declined_for_a_reason_of_the_list(desk: Desk) -> None:
-    said = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "no time", code=5)
+    said = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "no time", code=2)
     assert said["error"]["code"] == "unknown-reason"
     done = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "case-closed")
     assert (done["state"], done["reason"]) == ("declined", "case-closed")

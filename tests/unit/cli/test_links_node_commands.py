@@ -137,7 +137,7 @@ def test_a_batch_from_its_making_to_its_audit(node: Node) -> None:
 def test_who_is_no_prosecutor_here_approves_nothing(node: Node) -> None:
     batch = node.run("prepare", *BASIS)["batch"]
     error = node.approve(batch, "Eve", code=RefusedError.exit_code)["error"]
-    assert error["code"] == "not-enough-approvals"
+    assert error["code"] == "not-a-prosecutor"
     assert node.run("status")["batches"][0]["approved_by"] == []
     error = node.approve("ab" * 32, "Petra", code=UsageError.exit_code)["error"]
     assert error["code"] == "unknown-batch"
