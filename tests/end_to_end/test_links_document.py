@@ -66,10 +66,16 @@ class Reader:
         if "--wait" in words:
             self.made.offer("BE")
         program = [sys.executable, "-m", "safeborders_fed", *asked]
-        done = subprocess.run(
-            program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=self.directory
+        done = subprocess.run(  # as at a terminal: what is said on the way comes before the result
+            program,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            cwd=self.directory,
         )
-        printed = done.stdout + done.stderr
+        printed = done.stdout
         lacking = missing(tuple(map(self.path, step.expected)), printed)
         assert (done.returncode, lacking) == (step.status, None), f"$ {step.command}\n{printed}"
         if "create-key" in words:

@@ -25,7 +25,8 @@ Epoch = Annotated[str | None, typer.Option(help="The calendar year (default: thi
 By = Annotated[str | None, typer.Option("--by", help="Who asks for it (default: your user name).")]
 _INTERRUPTED = 130
 _MEANS = {
-    "policy": "policy: links are switched off there, or its [links] does not permit this",
+    "policy": "policy: links are switched off there, or its [links] does not permit this. "
+    "New tokens wait for all states.",
     "expired": "expired: it is not the year of these keys there, or they are destroyed",
 }
 
