@@ -31,7 +31,15 @@ MANY = 5_000
 
 
 class Linked(Loopback):
-    """A federation whose nodes take part in links."""
+    """A federation whose nodes take part in links.
+
+    Attributes:
+        shared: Numbers that stand in files of BE and of BG.
+        many: Numbers at BE.
+    """
+
+    shared: tuple[str, ...] = (SHARED,)
+    many = MANY
 
     def prepare_links(self) -> None:
         """Policies, prosecutors and cases, before the services start."""
@@ -49,8 +57,8 @@ class Linked(Loopback):
             self._cases(node, place)
 
     def _cases(self, node: str, place: int) -> None:
-        numbers = [SHARED] if node != "RO" else []
-        count = MANY if node == "BE" else 50
+        numbers = list(self.shared) if node != "RO" else []
+        count = self.many if node == "BE" else 50
         numbers += [f"+32 4{70 + place} {17 * at % 1_000_000:06d}" for at in range(1, count)]
         file, mapping = self.root / f"{node}.csv", self.root / "register.toml"
         with file.open("w", encoding="utf-8", newline="") as opened:

@@ -182,3 +182,23 @@ def test_a_line_of_progress_that_a_crash_cut_off_is_dropped(made: LinkFederation
         file.write(b'{"kind": "tok')
     made.files.tell({"kind": "summary"})
     assert made.files.progress() == [{"kind": "started"}, {"kind": "summary"}]
+
+
+def test_keys_of_another_year_than_this_are_not_made(
+    made: LinkFederation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = links(made, capsys, "run", "--epoch", "1999", code=2)["error"]
+    assert error["code"] == "no-epoch"
+    assert links(made, capsys, "status")["epochs"] == []
+
+
+def test_a_node_that_is_switched_off_is_named_once_in_plain_words(
+    made: LinkFederation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links(made, capsys, "run")
+    made["BG"].office.switch.turn_off("Ana", "a test", made.clock())
+    home = str(made.directory / "coordinator")
+    assert main.run(["coordinator", "links", "run", "--home", home]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BG ")]
+    assert len(said) == 1
+    assert "links are switched off there" in said[0]

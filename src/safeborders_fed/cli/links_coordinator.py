@@ -24,6 +24,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Epoch = Annotated[str | None, typer.Option(help="The calendar year (default: this one).")]
 By = Annotated[str | None, typer.Option("--by", help="Who asks for it (default: your user name).")]
 _INTERRUPTED = 130
+_MEANS = {
+    "policy": "policy: links are switched off there, or its [links] does not permit this. "
+    "New tokens wait for all states.",
+    "expired": "expired: it is not the year of these keys there, or they are destroyed",
+}
 
 
 @app.command()
@@ -42,12 +47,13 @@ def run(
 ) -> None:
     """Run an exchange, or go on with one that was cut off, and follow it."""
     from safeborders_fed.coordinator.home import CoordinatorHome
-    from safeborders_fed.links.exchange_files import LinkFiles, Wish
+    from safeborders_fed.links import conducting
+    from safeborders_fed.links.exchange_files import Wish
     from safeborders_fed.study.machine import user
     from safeborders_fed.transport import control
 
     coordinator = CoordinatorHome.load(home)
-    files = LinkFiles(home, epoch or f"{datetime.now(UTC).year:04}")
+    files = conducting.files_to_run(coordinator, epoch, datetime.now(UTC))
     with files.lock():
         files.ask_for(Wish(by=by or user(), wait_seconds=wait * 3600, letters_only=letters))
         after = len(files.progress())
@@ -144,15 +150,23 @@ def _summary(content: dict[str, Any]) -> str:
     equal = sum(content["verified"].values())
     text = f"Exchange {content['exchange']}: {sum(content['points'].values()):,} new tokens"
     text += f", {content['tags']:,} tags, {equal:,} equal ones verified by both states (canaries included)"
-    lines = [f"{text}, {content['letters']} letters."]
+    lines = [f"{text}, letters carried: {content['letters']}."]
     if content["offline"]:
         lines.append(f"Offline: {', '.join(content['offline'])}. New tokens wait for all states.")
     lines += [
         f"{each['by']} did not help {each['requester']}: {each['reason']}" for each in content["refused"]
     ]
     lines += [f"{node}: {what}" for node, what in content["liars"].items()]
-    lines += [
-        output.one_line(f"{each['node']}, step {each['step']}: {each['code']}: {each['cause']}")
-        for each in content["troubles"]
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_troubles(content["troubles"])])
+
+
+def _troubles(troubles: list[dict[str, Any]]) -> list[str]:
+    """What nodes did instead of their steps, each once, with all the steps in which they did."""
+    steps: dict[tuple[str, str, str], dict[str, None]] = {}
+    for each in troubles:
+        steps.setdefault((each["node"], each["code"], each["cause"]), {})[each["step"]] = None
+    lines = []
+    for (node, code, cause), found in steps.items():
+        said = _MEANS.get(code, f"{code}: {cause}")
+        lines.append(output.one_line(f"{node} (steps {', '.join(found)}): {said}"))
+    return lines

@@ -185,7 +185,9 @@ def draft(
 def _papers(home: Path) -> HitPapers:
     """The hits, written anew first where the operator runs this."""
     from safeborders_fed.node.hit_papers import HitPapers
+    from safeborders_fed.node.settings import NodeSettings
 
+    NodeSettings.load(home)  # says so, if it is no node's directory
     _take_up(home)
     return HitPapers(home)
 

@@ -84,12 +84,24 @@ def _text(content: dict[str, Any]) -> str:
         "Answers": f"leave every {content['least_tick_seconds']:g} s or more seldom",
         "Approvals": f"{content['approvals_needed']} people must approve a study",
         "Hours": _hours(content),
+        "Links": _links(content["links"]),
     }
     text = [f"Node {content['node']} permits, and nothing else (delta {content['delta']:g}):"]
     text += [f"{name + ':':<13}{line}" for name, line in lines.items()]
     text += [f"WRONG: {line}" for line in content["wrong"]]
     text += [f"Look again: {line}" for line in content["doubtful"]]
     return "\n".join(text)
+
+
+def _links(links: dict[str, Any] | None) -> str:
+    if links is None:
+        return "none with other states"
+    return (
+        f"with {', '.join(links['partners'])}; for {', '.join(links['purposes'])}; compares "
+        f"{', '.join(links['types'])}, its own of {', '.join(links['owners'])}; answers each state for "
+        f"{links['monthly']:,} points a type and month and {links['first_load']:,} more once a year; "
+        f"{links['approvals_needed']} prosecutors must sign a batch or a hit"
+    )
 
 
 def _span(content: dict[str, Any], span: str, epsilon: float) -> str:

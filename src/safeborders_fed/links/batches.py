@@ -33,6 +33,7 @@ from safeborders_fed.cases.sealing import wrong_key
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.links import alarms, forms_base, oprf, ristretto
 from safeborders_fed.links.batch_statement import CHUNK, BatchStatement
+from safeborders_fed.links.ceremony import prosecutors
 from safeborders_fed.links.merkle import SALT_BYTES, Leaf, opening, root
 from safeborders_fed.links.office import VICTIM, Identified, Office
 from safeborders_fed.links.pairs import bucket
@@ -101,7 +102,7 @@ def prepare(office: Office, *, purpose: str, legal_basis: str, days: int, who: s
     Raises:
         RefusedError: ``link-off``, ``link-policy`` or ``nothing-new``.
         UsageError: ``bad-batch``.
-        ConfigurationError: as LinkBook, CaseStore and LinkVault.
+        ConfigurationError: ``no-prosecutors``, or as LinkBook, CaseStore and LinkVault.
     """
     office.switch.require_on()
     if purpose not in office.policy.purposes:
@@ -110,6 +111,8 @@ def prepare(office: Office, *, purpose: str, legal_basis: str, days: int, who: s
             f"[links] of this node does not permit the purpose {purpose!r}",
             f"choose one of {', '.join(sorted(office.policy.purposes))}",
         )
+    if office.key_set(office.keys.current()) is None:
+        prosecutors(office)  # the year's keys, and with them this batch, need them
     found = _gathered(office)
     if not found.first:
         raise RefusedError(
@@ -183,7 +186,7 @@ def unknown(batch: str) -> UsageError:
     return UsageError(
         "unknown-batch",
         f"this node has prepared no batch {batch[:64]!r}",
-        "see `safeborders node links status` for those that it has",
+        "give eight or more digits of one that `safeborders node links status` lists",
     )
 
 

@@ -49,6 +49,16 @@ def conduct(
     return summary
 
 
+def files_to_run(home: CoordinatorHome, epoch: str | None, today: datetime) -> LinkFiles:
+    """The files of the epoch to run an exchange of: this year's, or an earlier one's that there is.
+
+    Raises:
+        UsageError: ``no-epoch``: keys of a year are made within it only.
+    """
+    current = f"{today.year:04}"
+    return LinkFiles(home.path, current) if epoch in {None, current} else _known(home, str(epoch))
+
+
 def forget(home: CoordinatorHome, epoch: str, by: str) -> None:
     """Removes tags and letters of an epoch.
 

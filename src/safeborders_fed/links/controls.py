@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import RefusedError, UsageError
 from safeborders_fed.links import batches, stop_list, taking
+from safeborders_fed.links.approving import require_prosecutor
 from safeborders_fed.links.batch_statement import BatchStatement
 from safeborders_fed.links.office import Log, Office
 from safeborders_fed.links.switch import Switch, checked
@@ -44,12 +45,17 @@ def approve_batch(
     """A prosecutor's approval of a batch, kept with it; and how many more must sign.
 
     Raises:
-        RefusedError: ``batch-ended``, ``not-enough-approvals`` (why this one does not count), or
-            ``not-a-prosecutor`` for somebody whose key the other nodes do not have.
+        RefusedError: ``batch-ended``; ``not-a-prosecutor`` for who is not enrolled here as that, or whose key
+            the other nodes do not have; ``not-enough-approvals`` (why this one does not count).
     """
     statement, now = BatchStatement.from_bytes(own.statement), office.clock()
     if own.ended is not None or taking.has_ended(office, own):
-        raise RefusedError("batch-ended", "this batch has ended", "prepare another one")
+        raise RefusedError(
+            "batch-ended",
+            f"batch {own.id[:12]} has ended: it is done, was stopped, or is over",
+            "prepare another one",
+        )
+    require_prosecutor(office.approvers, name, public_hex(key))
     paper = approve(
         key,
         name=name,

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from safeborders_fed.audit.chain import Operation
-from safeborders_fed.errors import RefusedError, SafeBordersError
+from safeborders_fed.errors import RefusedError, SafeBordersError, UsageError
 from safeborders_fed.links import outcomes
 from safeborders_fed.links.approving import counted_here, require_signed
-from safeborders_fed.links.hit_records import URGENCIES
+from safeborders_fed.links.hit_records import URGENCIES, Terms
 from safeborders_fed.links.opening import decline
 from safeborders_fed.node.hit_book import APPROVED_BOTH, APPROVED_HERE, OPEN, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
@@ -60,7 +60,7 @@ def take_papers(office: Office) -> dict[str, SafeBordersError]:
         except SafeBordersError as error:
             if error.code == "link-book-unwritable":
                 raise
-            LOG.warning("paper %s about a hit does not count: %s", path.name, error)
+            LOG.info("paper %s about a hit does not count: %s", path.name, error)  # the audit log has it
             _note_refused(office, paper, user, path.stem, error)
             refused[path.name] = error
         path.unlink(missing_ok=True)
@@ -95,6 +95,7 @@ def _take(office: Office, paper: HitPaper, user: str, name: str) -> None:
 def _approve(office: Office, row: HitRow, paper: HitPaper, approval: Approval) -> None:
     if row.state not in {OPEN, APPROVED_HERE}:
         raise _too_late(row)
+    Terms.load(office.home)  # without a contact point no record could be made
     if row.alarm and not paper.seen_alarm:
         raise RefusedError(
             "hit-alarm",
@@ -132,9 +133,9 @@ def _decline(office: Office, row: HitRow, reason: str, approval: Approval) -> No
     decline(office, row, reason, who=approval.name)
 
 
-def unknown_reason(word: str) -> RefusedError:
+def unknown_reason(word: str) -> UsageError:
     """The error for a reason that is not of the list."""
-    return RefusedError("unknown-reason", f"{word!r} is not a reason", f"give one of {', '.join(REASONS)}")
+    return UsageError("unknown-reason", f"{word!r} is not a reason", f"give one of {', '.join(REASONS)}")
 
 
 def _too_late(row: HitRow) -> RefusedError:

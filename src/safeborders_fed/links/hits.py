@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from safeborders_fed.links import outcomes
-from safeborders_fed.links.hit_records import Terms
 from safeborders_fed.links.letter_kinds import BY_PARTNER
 from safeborders_fed.node.approvals import Approval
 from safeborders_fed.node.hit_book import (
@@ -33,7 +32,6 @@ from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
     from safeborders_fed.cases.store import CaseStore
-    from safeborders_fed.errors import SafeBordersError
     from safeborders_fed.links.office import Office
 
 REMINDER: Final = (
@@ -119,17 +117,6 @@ def national_cases(store: CaseStore, cases: Iterable[str]) -> dict[str, str]:
     keys = store.raw_keys()
     pairs = zip(keys["case"].to_pylist(), keys["case_id"].to_pylist(), strict=True)
     return {case: known for case, known in pairs if case in wanted}
-
-
-def obstacle(office: Office) -> SafeBordersError | None:
-    """Why no record can be made here as things stand; None if one can."""
-    from safeborders_fed.errors import ConfigurationError  # noqa: PLC0415 - kept beside its one use
-
-    try:
-        Terms.load(office.home)
-    except ConfigurationError as error:
-        return error
-    return None
 
 
 def _standing(row: HitRow) -> str:

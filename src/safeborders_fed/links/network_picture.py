@@ -21,6 +21,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import combinations
 from typing import Any, Final
 
 import networkx as nx  # type: ignore[import-untyped]  # the package ships no types
@@ -34,6 +35,9 @@ _STEP: Final = 110
 _EDGE: Final = 40
 _SIZE: Final = 13
 _ITERATIONS: Final = 300
+_APART: Final = 52
+"""Pixels between the middles of two nodes at least: room for both shapes and the word below one."""
+_SWEEPS: Final = 200
 _TINY: Final = 1e-9
 """A span that is nothing but rounding: all nodes stand in one line."""
 _SORTS: Final = {
@@ -217,6 +221,7 @@ def picture(network: Network) -> str:
         for one, other, weak in network.graph.edges(data="weak")
     ]
     marks = [_mark(key, places[key], numbers[key], is_cut=key in cuts) for key in network.graph]
+    marks += [_word(key, places[key]) for key in network.graph if key.of]  # above all shapes and lines
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{name}-title {name}-desc" '
         f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-size="11" '
@@ -236,13 +241,40 @@ def _places(graph: Any) -> tuple[dict[Key, tuple[int, int]], int, int]:
     lows = [min(place[axis] for place in found.values()) for axis in (0, 1)]
     spans = [max(place[axis] for place in found.values()) - lows[axis] for axis in (0, 1)]
 
-    def pixel(value: float, axis: int) -> int:
-        return _EDGE + (
-            round((value - lows[axis]) / spans[axis] * side) if spans[axis] > _TINY else side // 2
-        )
+    def pixel(value: float, axis: int) -> float:
+        return (value - lows[axis]) / spans[axis] * side if spans[axis] > _TINY else side / 2
 
-    places = {key: (pixel(place[0], 0), pixel(place[1], 1)) for key, place in found.items()}
-    return places, side + 2 * _EDGE, side + 2 * _EDGE
+    spread = _apart([[pixel(place[0], 0), pixel(place[1], 1)] for place in found.values()])
+    ends = [[end(place[axis] for place in spread) for end in (min, max)] for axis in (0, 1)]
+    places = {
+        key: (round(x - ends[0][0]) + _EDGE, round(y - ends[1][0]) + _EDGE)
+        for key, (x, y) in zip(found, spread, strict=True)
+    }
+    width, height = (round(high - low) + 2 * _EDGE for low, high in ends)
+    return places, width, height
+
+
+def _apart(places: list[list[float]]) -> list[list[float]]:
+    """The places, moved until no two nodes cover each other."""
+    for _ in range(_SWEEPS):
+        is_moved = False
+        for (at, one), (to, other) in combinations(enumerate(places), 2):
+            across, down = other[0] - one[0], other[1] - one[1]
+            if abs(across) >= _APART or abs(down) >= _APART:
+                continue
+            far = math.hypot(across, down)
+            if far >= _APART:
+                continue
+            if far < 1:  # one upon the other: each pair parts in a direction of its own
+                across, down, far = math.cos(at + to), math.sin(at + to), 1.0
+            push = (_APART + 1 - far) / 2 / far
+            for axis, by in enumerate((across * push, down * push)):
+                one[axis] -= by
+                other[axis] += by
+            is_moved = True
+        if not is_moved:
+            break
+    return places
 
 
 def _line(one: tuple[int, int], other: tuple[int, int], *, bridge: bool, weak: bool) -> str:
@@ -256,12 +288,17 @@ def _line(one: tuple[int, int], other: tuple[int, int], *, bridge: bool, weak: b
 def _mark(key: Key, place: tuple[int, int], number: int, *, is_cut: bool) -> str:
     x, y = place
     outer = _shape(key, x, y, _SIZE + 4, "none") if is_cut else ""
-    below = (
-        f'<text x="{x}" y="{y + _SIZE + 16}" text-anchor="middle">{_text(key.of)}</text>' if key.of else ""
-    )
     return (
         f"{outer}{_shape(key, x, y, _SIZE, _FILLS[key.sort])}"
-        f'<text x="{x}" y="{y + 4}" text-anchor="middle" fill="{_INK}">{number}</text>{below}'
+        f'<text x="{x}" y="{y + 4}" text-anchor="middle" fill="{_INK}">{number}</text>'
+    )
+
+
+def _word(key: Key, place: tuple[int, int]) -> str:
+    """What a node is of, below it, with a white rim that keeps it readable on a line."""
+    return (
+        f'<text x="{place[0]}" y="{place[1] + _SIZE + 16}" text-anchor="middle" fill="{_INK}" '
+        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(key.of)}</text>'
     )
 
 

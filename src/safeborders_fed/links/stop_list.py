@@ -97,5 +97,9 @@ def entries_of(kind: str, value: str, reason: str, *, state: str) -> list[Stoppe
         for form in normalise.forms(kind, value, state=state)
     ]
     if not found:
-        raise DataError("no-normal-form", f"the value is no {kind}", "write it as it stands in case files")
+        raise DataError(
+            "no-normal-form",
+            f"the value has no normal form of type {kind}, so it takes part in nothing as it is",
+            "nothing, for a short or emergency number; else write it as it stands in case files",
+        )
     return found

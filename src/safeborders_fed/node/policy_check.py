@@ -85,9 +85,18 @@ def explained(settings: NodeSettings, now: datetime) -> dict[str, Any]:
             "share_of_lifetime": counting / caps.lifetime,
         },
         "hours": _hours(policy, now),
+        "links": _links(settings),
         "wrong": list(wrong(policy)),
         "doubtful": list(doubtful(policy)),
     }
+
+
+def _links(settings: NodeSettings) -> dict[str, Any] | None:
+    """What the node permits in links with other states; None if it takes no part in them."""
+    if settings.links is None:
+        return None
+    words = settings.links.model_dump(mode="json")
+    return {name: sorted(said) if isinstance(said, list) else said for name, said in words.items()}
 
 
 def _lasts(caps: Caps, counting: float) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_an_alarm_must_be_seen(desk: Desk) -> None:
 
 
 def test_a_hit_is_declined_for_a_reason_of_the_list(desk: Desk) -> None:
-    said = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "no time", code=5)
+    said = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "no time", code=2)
     assert said["error"]["code"] == "unknown-reason"
     done = desk.run("decline", desk.hit[:12], *desk.person(), "--reason", "case-closed")
     assert (done["state"], done["reason"]) == ("declined", "case-closed")
@@ -191,3 +191,24 @@ def test_an_outcome_is_said_and_a_draft_written(desk: Desk, tmp_path: Path) -> N
     assert "It was not sent" in desk.text("draft", desk.hit[:12], "--out", tmp_path / "siena.txt")
     said = desk.run("outcome", desk.hit[:12], *desk.person(), "--what", "confirmed")
     assert (said["state"], said["outcome"]) == ("confirmed", "confirmed")
+
+
+def test_without_a_contact_point_nobody_approves(desk: Desk) -> None:
+    (desk.home / "contact.toml").unlink()
+    said = desk.run("approve-hit", desk.hit[:12], *desk.person(), "--hit-hash", desk.hit, code=4)
+    assert said["error"]["code"] == "no-contact"
+    assert desk.run("hit", desk.hit[:12])["approved_by"] == []
+
+
+def test_an_error_is_said_once(desk: Desk) -> None:
+    words = ["outcome", desk.hit[:12], *desk.person(), "--what", "confirmed", "--home", desk.home]
+    assert run(["node", "links", *map(str, words)]) == 5
+    printed = desk.out.readouterr()
+    assert (printed.err.count("does not become"), printed.out) == (1, "")
+
+
+def test_a_directory_that_is_no_nodes_is_no_defect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["node", "links", "hits", "--home", str(tmp_path / "none"), "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "settings-missing"

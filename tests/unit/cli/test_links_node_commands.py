@@ -12,7 +12,7 @@ import pytest
 from safeborders_fed.audit.chain import verify
 from safeborders_fed.cases.intake import import_file
 from safeborders_fed.cli.main import run
-from safeborders_fed.errors import PeerError, RefusedError, UsageError
+from safeborders_fed.errors import ConfigurationError, DataError, PeerError, RefusedError, UsageError
 from safeborders_fed.links.desk import Desk, open_desk
 from safeborders_fed.links.office import open_office
 from safeborders_fed.masking.signing import public_hex
@@ -137,7 +137,7 @@ def test_a_batch_from_its_making_to_its_audit(node: Node) -> None:
 def test_who_is_no_prosecutor_here_approves_nothing(node: Node) -> None:
     batch = node.run("prepare", *BASIS)["batch"]
     error = node.approve(batch, "Eve", code=RefusedError.exit_code)["error"]
-    assert error["code"] == "not-enough-approvals"
+    assert error["code"] == "not-a-prosecutor"
     assert node.run("status")["batches"][0]["approved_by"] == []
     error = node.approve("ab" * 32, "Petra", code=UsageError.exit_code)["error"]
     assert error["code"] == "unknown-batch"
@@ -206,3 +206,19 @@ def test_a_step_that_is_none_is_refused(node: Node) -> None:
     desk = Desk(open_office(node.settings))
     with pytest.raises(PeerError, match="surprise"):
         desk.answer(LinkAsk("e1", "surprise"))
+
+
+def test_too_few_prosecutors_are_said_before_a_batch_is_prepared(node: Node) -> None:
+    path = node.home / "approvers.json"
+    people = [person for person in node.settings.approvers() if person.name != "Paulo"]
+    path.write_bytes(approvers_to_bytes(people))
+    error = node.run("prepare", *BASIS, code=ConfigurationError.exit_code)["error"]
+    assert error["code"] == "no-prosecutors"
+    assert node.run("status")["batches"] == []
+
+
+def test_a_short_number_needs_no_place_on_the_stop_list_and_that_is_said(node: Node) -> None:
+    words = ["--type", "phone", "--value", "116 006", "--reason", "hotline"]
+    error = node.run("stop-list", *words, code=DataError.exit_code)["error"]
+    assert error["code"] == "no-normal-form"
+    assert "short or emergency number" in error["fix"]

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import itertools
+import math
 import re
 import xml.etree.ElementTree as ET
 
@@ -100,3 +102,16 @@ def test_whatever_another_state_calls_its_case_is_escaped(text: str) -> None:
     assert "<script" not in made
     assert 'onload="y' not in made
     assert "\x07" not in made
+
+
+def test_nothing_in_a_picture_covers_another_thing() -> None:
+    marks = [mark(f"d{at % 17}", f"c{at}", kind) for at in range(50) for kind in ("phone", "vehicle")]
+    marks += [mark(f"e{at % 11}", f"c{at}", "account") for at in range(50)]
+    (network,) = networks(marks, [], [(f"v{at}", f"c{at}") for at in range(50)])
+    svg = picture(network)
+    found = re.findall(r'<text x="(-?\d+)" y="(-?\d+)"[^>]*>\d+</text>', svg)
+    places = [(int(x), int(y)) for x, y in found]
+    assert len(places) == len(network.graph) > 100
+    assert min(math.dist(one, other) for one, other in itertools.combinations(places, 2)) > 40
+    width, height = map(int, re.findall(r'width="(\d+)" height="(\d+)" viewBox', svg)[0])
+    assert all(20 < x < width - 20 and 20 < y < height - 20 for x, y in places)

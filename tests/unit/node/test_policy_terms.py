@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from federation_of import EIGHT, MAX_VICTIMS, NODES, POLICY, ROOT, study
 from safeborders_fed.errors import ConfigurationError, RefusedError
 from safeborders_fed.node.creating import create_node
+from safeborders_fed.node.link_policy import LinkPolicy
 from safeborders_fed.node.policy import Policy
 from safeborders_fed.node.policy_check import doubtful, wrong
 from safeborders_fed.node.settings import NodeSettings
@@ -146,12 +148,19 @@ def test_each_example_is_a_policy_that_can_be_meant(path: Path) -> None:
     assert not list(doubtful(found))
 
 
-def test_the_document_explains_each_key_and_no_other() -> None:
+@pytest.mark.parametrize(("part", "model"), [(0, Policy), (1, LinkPolicy)], ids=["policy", "links"])
+def test_the_document_explains_each_key_and_no_other(part: int, model: type[BaseModel]) -> None:
     text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text, flags=re.MULTILINE)
-    assert {key for key, _ in rows} == set(Policy.model_fields)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text.split("\n## Links ")[part], flags=re.MULTILINE)
+    assert {key for key, _ in rows} == set(model.model_fields)
     for key, needed in rows:
-        assert needed.startswith("required") is Policy.model_fields[key].is_required(), key
+        assert needed.startswith("required") is model.model_fields[key].is_required(), key
+
+
+def test_the_example_of_links_in_the_document_is_a_policy() -> None:
+    text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8").split("\n## Links ")[1]
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    LinkPolicy.model_validate(tomllib.loads(example)["links"])
 
 
 def objections(policy: dict[str, object], manifest: Manifest, node: str = "BE") -> dict[str, str]:
