@@ -12,6 +12,7 @@ from link_offices import evaluated, make_keys, next_chunk, nodes, phones, spread
 from safeborders_fed.links import hits
 from safeborders_fed.links.letters import seal
 from safeborders_fed.masking.signing import public_hex
+from safeborders_fed.node.door import Door
 from safeborders_fed.study.link_messages import LinkAsk, Said
 
 
@@ -112,6 +113,28 @@ def test_a_state_that_joins_the_roster_during_the_year_stops_no_tokens(tmp_path:
     made["RO"].office.accepted = {**made["RO"].office.accepted, **joined}
     taken(made["RO"], answers)
     assert made["RO"].office.book.count("2026") == 3
+
+
+def test_a_reported_canary_writes_what_a_reported_hit_writes(tmp_path: Path) -> None:
+    found = pair(tmp_path)
+    found.tag()
+    office, written = found.made["BE"].office, []
+    for own, theirs in found.equal():
+        before = office.hits.db.total_changes
+        found.ask("BE", "hits", hits=told("BG", [(own, theirs)]))
+        written.append(office.hits.db.total_changes - before)
+    assert written == [1] * 17
+    for own, theirs in found.equal():
+        found.ask("BE", "hits", "x2", hits=told("BG", [(own, theirs)]))
+    found.tell(found.equal())
+    assert len(found.book("BE")) == len(found.book("BG")) == 1
+
+
+def test_answers_whose_time_could_tell_of_files_leave_at_whole_seconds(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    found.post()
+    ticks = {answer.step: Door.link(answer).tick for _, answer in found.sent}
+    assert ticks == {"tags": 1.0, "hits": 1.0, "verify": 1.0, "post": 1.0}
 
 
 def test_unknown_handles_are_told_from_erased_ones(tmp_path: Path) -> None:
