@@ -55,7 +55,7 @@ def test_a_key_chosen_after_the_others_is_not_the_one_committed_to(tmp_path: Pat
 @attack(
     "A key that cancels the others' (a rogue key), passed on by a coordinator that takes part in it",
     by="a state and the coordinator",
-    outcome="no proof that its secret is known: every honest state refuses to pin, and names it",
+    outcome="no honest state reveals to a second commitment, and none pins a key without its proof",
 )
 def test_a_rogue_key_has_no_proof(tmp_path: Path) -> None:
     made = planted(tmp_path)
@@ -127,3 +127,25 @@ def test_states_that_were_shown_different_keys_do_not_use_them(tmp_path: Path) -
         made.wire._one(node, LinkAsk(f"{made.files.epoch}-0001", "pinned", sets).encode())
         assert not isinstance(made.wire.passed[-1][2], LinkAnswer)
         assert made[node].office.key_set(made.files.epoch) is None
+
+
+@attack(
+    "A commitment made anew after the others' keys were seen (which would let a state choose the sum)",
+    by="a state and the coordinator",
+    outcome="no honest state reveals again: when the ceremony begins again, all make other keys",
+)
+def test_a_ceremony_that_begins_again_has_none_of_the_keys_that_were_seen(tmp_path: Path) -> None:
+    made = planted(tmp_path)
+    seen: dict[str, Said] = {}
+
+    def keep_back(node: str, _: LinkAsk, answer: LinkAnswer) -> LinkAnswer:
+        seen[node] = answer.said
+        return replace(answer, step="pin") if node == "GR" else answer
+
+    with made.lying(answer=at_step("reveal", None, keep_back)):
+        assert not made.exchange().points
+    assert set(made.exchange().points) == {"BE", "BG", "GR"}
+    keys = made["BE"].office.require_key_set(made.files.epoch)
+    for said in seen.values():
+        shown, used = content(said)["keys"], content(keys.shares[keys.nodes.index(said.node)])["keys"]
+        assert not set(shown.values()) & set(used.values())

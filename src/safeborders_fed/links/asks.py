@@ -21,12 +21,14 @@ State = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def parsed(model: type[_Model], content: Mapping[str, Any]) -> _Model:
-    """The content of a request or a saying.
+def parsed(model: type[_Model], content: Any) -> _Model:
+    """The content of a request, a saying or a letter, whatever JSON it may be.
 
     Raises:
         PeerError: ``bad-link-ask``.
     """
+    if not isinstance(content, Mapping):
+        raise bad_ask("no object")
     try:
         return model.model_validate(dict(content))
     except ValidationError as error:

@@ -1,9 +1,14 @@
 """The node's half of making the keys of an epoch: commit, reveal, pin, and agree that all pinned the same.
 
 Guarantees: a node reveals its share only after it has seen a signed commitment of every node of the roster,
-its own unchanged among them; it pins a set only if every check of ``links.key_set`` holds and its own share
-is in it unchanged; an epoch has one set and never another; it is used only once every node has signed that it
+its own unchanged among them, and to one set of commitments only: if the ceremony begins again after that, or
+for another roster, it gives up its secrets and makes others, so that nobody commits to a key after having
+seen one that will count. It pins a set only if every check of ``links.key_set`` holds and its own share is in
+it unchanged; an epoch has one set and never another; it is used only once every node has signed that it
 pinned the very same. Each of these is in the audit log.
+
+Not given: a state that, with the coordinator, sees the others' shares can withhold its own and have all make
+new ones; it chooses among as many ceremonies as it spoils, in the sight of all, and by one bit for each.
 """
 
 from __future__ import annotations
@@ -29,6 +34,9 @@ _SAYINGS: Final = TypeAdapter(tuple[Said, ...])
 def commit(office: Office, ask: LinkAsk) -> LinkAnswer:
     """Commits to this node's share of the epoch of today, which is made if there is none.
 
+    Asked as often as anybody likes, it says the same. Asked to begin ``anew``, it makes another share if it
+    has revealed this one and pinned no set.
+
     Raises:
         RefusedError: ``link-epoch``.
         ConfigurationError: ``no-prosecutors``; or as EpochKeys.make.
@@ -36,7 +44,7 @@ def commit(office: Office, ask: LinkAsk) -> LinkAnswer:
     epoch = ask.content.get("epoch")
     if not isinstance(epoch, str):
         raise wrong_saying("the coordinator", "no epoch")
-    began = _began(office, epoch)
+    began = _began(office, epoch, anew=ask.content.get("anew") is True)
     content = {"epoch": epoch, "roster": office.roster_hash, "commitment": commitment(began.share)}
     return _answer(ask, office.said("commitment", content))
 
@@ -46,7 +54,7 @@ def reveal(office: Office, ask: LinkAsk) -> LinkAnswer:
 
     Raises:
         PeerError: what nodes said is not a commitment of each, by name.
-        RefusedError: ``link-epoch``.
+        RefusedError: ``link-epoch``, also when it was revealed to other commitments.
     """
     contents = _contents(office, ask.said, "commitment")
     epoch = _one(contents, "epoch")
@@ -55,7 +63,8 @@ def reveal(office: Office, ask: LinkAsk) -> LinkAnswer:
         raise wrong_saying(office.node, "a commitment that is not its own")
     if any(content.get("roster") != office.roster_hash for content in contents.values()):
         raise wrong_saying("a node", "a commitment for another roster")
-    office.book.ceremonies.commit(epoch, _SAYINGS.dump_json(ask.said))
+    in_order = tuple(sorted(ask.said, key=lambda each: each.node))
+    office.book.ceremonies.commit(epoch, _SAYINGS.dump_json(in_order))
     said = office.said("share", canonical.parse(began.share.encode("utf-8")))
     office.audit_log.append_if_new(
         f"link-share/{epoch}/{said.hash}",
@@ -131,22 +140,46 @@ def prosecutors(office: Office) -> dict[str, str]:
     return {person.name: person.public for person in enrolled}
 
 
-def _began(office: Office, epoch: str) -> Ceremony:
-    """The ceremony of the epoch of today, begun if it was not."""
+def _began(office: Office, epoch: str, *, anew: bool = False) -> Ceremony:
+    """The ceremony of the epoch of today, begun if it was not, or if its share cannot serve any more."""
     office.keys.require_current(epoch)
     found = office.book.ceremonies.of(epoch)
-    if found is not None and found.destroyed is None and office.keys.exists(epoch):
+    if found is not None and found.share and _is_spent(office, found, anew=anew):
+        _give_up(office, epoch, found)
+        found = office.book.ceremonies.of(epoch)
+    if found is not None and found.destroyed is None and found.share and office.keys.exists(epoch):
         return found
-    if found is not None:
+    if found is not None and (found.destroyed is not None or found.share):
         raise RefusedError(
             "link-epoch",
             f"the secrets of epoch {epoch} were destroyed at this node",
             "begin again in the next epoch; no new ones are made in this one",
         )
-    content = share_content(
-        office.keys.make(epoch), office.node, epoch, office.roster_hash, prosecutors(office)
-    )
+    people = prosecutors(office)
+    if found is not None:  # given up: also by a process that died before it had made others
+        office.keys.destroy(epoch)
+    content = share_content(office.keys.make(epoch), office.node, epoch, office.roster_hash, people)
     return office.book.ceremonies.begin(epoch, canonical.serialise(content).decode("utf-8"))
+
+
+def _is_spent(office: Office, found: Ceremony, *, anew: bool) -> bool:
+    """Whether a share that is not pinned was seen in a ceremony that is over, or is for another roster."""
+    if found.key_set is not None or found.destroyed is not None:
+        return False
+    roster = canonical.parse(found.share.encode("utf-8")).get("roster")
+    return (anew and found.commitments is not None) or roster != office.roster_hash
+
+
+def _give_up(office: Office, epoch: str, found: Ceremony) -> None:
+    if office.book.ceremonies.renew(epoch):
+        share = canonical.sha256(found.share.encode("utf-8"))
+        office.audit_log.append_if_new(
+            f"link-share-given-up/{epoch}/{share}",
+            Operation.LINK_KEYS,
+            who=office.node,
+            why=f"the keys of epoch {epoch} are made again: this node gives up its share and makes another",
+            details={"epoch": epoch, "share": share},
+        )
 
 
 def _contents(office: Office, said: Sequence[Said], kind: str) -> dict[str, dict[str, Any]]:

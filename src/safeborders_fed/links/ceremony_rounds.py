@@ -4,7 +4,8 @@ Guarantees: a step is taken when the one before is complete and on the disk, so 
 same sayings however often a run is cut off; the coordinator passes on what nodes said and adds nothing. It
 checks keys as each node does, so that who gives wrong ones is named here too; the nodes do not rely on that:
 each checks commitments, signatures and proofs for itself, pins one set for the epoch, and sees signed by all
-that they pinned the same one.
+that they pinned the same one. If a share is refused or wrong, or the roster has changed before all have
+pinned, the ceremony begins again, and who has revealed a share makes another.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from safeborders_fed.coordinator.federation import NO_REPLY
 from safeborders_fed.errors import PeerError
 from safeborders_fed.links.calling import Caller
 from safeborders_fed.links.exchange_files import LinkFiles
 from safeborders_fed.links.key_set import KeySet, key_set
+from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import Said
 
 _STEPS: Final = (("commit", "commitment"), ("reveal", "share"), ("pin", "key-set"), ("pinned", "ready"))
@@ -39,9 +42,12 @@ def hold(files: LinkFiles, caller: Caller, roster_hash: str, tell: Callable[[str
     for step, kind in _STEPS:
         known = files.ceremony(step)
         if known is None:
-            content = {"epoch": files.epoch}
+            # Whoever has revealed a share in a ceremony of which nothing is here must make another.
+            content = {"epoch": files.epoch, "anew": True}
             heard = caller.ask(step, dict.fromkeys(nodes, caller.asking(step, content, said)), kind)
             if heard.keys() != set(nodes):
+                if step == "reveal" and any(_refused(caller, node) for node in nodes):
+                    files.begin_ceremony_again()
                 return None
             known = tuple(heard[node].said for node in nodes)
             if step == "reveal":
@@ -58,6 +64,22 @@ def participants(files: LinkFiles, keys: Mapping[str, str]) -> tuple[str, ...]:
     """The nodes of an epoch: those that hold its keys or, before the ceremony, all of the roster."""
     known = files.key_set()
     return tuple(sorted(keys)) if known is None else known.nodes
+
+
+def keep_to_roster(files: LinkFiles, caller: Caller, roster_hash: str) -> None:
+    """Begins the ceremony again if the roster has changed before all nodes had pinned. Raises as ``hold``."""
+    commitments = files.ceremony("commit")
+    if commitments is None or files.ceremony("pin") is not None:
+        return
+    nodes = {each.node for each in commitments}
+    rosters = {canonical.parse(each.text.encode("utf-8")).get("roster") for each in commitments}
+    if nodes != set(caller.keys) or rosters != {roster_hash}:
+        files.begin_ceremony_again()
+
+
+def _refused(caller: Caller, node: str) -> bool:
+    """Whether a node did something else than reveal its share, or be silent."""
+    return caller.code_of(node, "reveal") not in {"", NO_REPLY}
 
 
 def _checked(

@@ -150,6 +150,7 @@ class Exchange:
 
     def _run(self) -> Summary:
         caller = Caller(self._federation, self._roster.keys(), self._exchange)
+        ceremony_rounds.keep_to_roster(self._files, caller, self._roster.hash())
         nodes = ceremony_rounds.participants(self._files, caller.keys)
         there, offline = self._roll_call(caller, nodes)
         keys = self._files.key_set() if offline else self._keys(caller)

@@ -11,8 +11,9 @@ label       ``label``: for networks across states, at most 4 kB     approved by 
 =========== ======================================================= =====================================
 
 Guarantees: an approval counts only under a key that the partner has pinned for the epoch as that of a person
-who approves; one at least must hold. A record is kept only if it is the partner's, about this hit, and of its
-type. ``receive`` raises for anything else, and then nothing has changed.
+who approves, and only with as many others as must sign here: who sends a record relies on them. A record is
+kept only if it is the partner's, about this hit, and of its type. ``receive`` raises for anything else, and
+then nothing has changed.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _approval(office: Office, row: HitRow, content: Mapping[str, Any]) -> None:
         subject="link-hit",
         subject_hash=row.id,
         approvers=[Approver(name=name, role="prosecutor", public=key) for name, key in people.items()],
-        needed=1,
+        needed=office.policy.approvals_needed,
         now=office.clock(),
     )
     if row.state not in {OPEN, APPROVED_HERE}:

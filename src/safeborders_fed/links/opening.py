@@ -8,17 +8,19 @@ of the stop-list is declined at once; the partner learns that it is declined, as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.links import hit_alarms, stop_list
+from safeborders_fed.links.office import VICTIM
 from safeborders_fed.node.hit_book import DECLINED, FOUND, OPEN, REFUTED, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
 
 if TYPE_CHECKING:
-    from safeborders_fed.links.office import Office
+    from safeborders_fed.links.office import Identified, Office
+    from safeborders_fed.node.link_policy import LinkPolicy
 
 STOPPED: Final = "stop-list"
 _FEWEST_TAGS: Final = 100
@@ -35,13 +37,28 @@ def stopped_digests(office: Office) -> frozenset[bytes]:
 
 
 def cases_of(office: Office, exchange: str) -> Mapping[bytes, tuple[str, ...]]:
-    """Pseudonyms of the cases that hold each form, sorted; the files are gone through once in an exchange."""
-    if office.read_in[0] != exchange:
-        found: dict[bytes, set[str]] = {}
-        for each in office.identified():
-            found.setdefault(each.digest, set()).add(each.case)
-        office.read_in = (exchange, {digest: tuple(sorted(cases)) for digest, cases in found.items()})
+    """As ``comparable``; the files are gone through once in an exchange, and again when they have changed."""
+    now = f"{exchange}/{office.store.latest_snapshot()}"
+    if office.read_in[0] != now:
+        office.read_in = (now, comparable(office.identified(), office.policy))
     return office.read_in[1]
+
+
+def comparable(files: Iterable[Identified], policy: LinkPolicy) -> Mapping[bytes, tuple[str, ...]]:
+    """By digest, the forms that may be compared as the files are now, with the cases that hold each, sorted.
+
+    A token outlives its case. What was erased since it was made, what has become a victim's, and what the
+    policy permits no more, is tagged for nobody, proved to nobody, and in no record.
+    """
+    cases: dict[bytes, set[str]] = {}
+    permitted, victims = set(), set()
+    for each in files:
+        cases.setdefault(each.digest, set()).add(each.case)
+        if each.owner == VICTIM and VICTIM not in policy.owners:
+            victims.add(each.digest)
+        elif each.kind in policy.types and each.owner in policy.owners:
+            permitted.add(each.digest)
+    return {digest: tuple(sorted(cases[digest])) for digest in permitted - victims}
 
 
 def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow]) -> None:

@@ -15,6 +15,7 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import RefusedError, SafeBordersError
 from safeborders_fed.links import hit_records
 from safeborders_fed.links.approving import counted_here
+from safeborders_fed.links.opening import comparable
 from safeborders_fed.node.hit_book import APPROVED_BOTH, EXCHANGED, EXPIRED, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
@@ -35,18 +36,15 @@ def seal_records(office: Office, partner: str) -> None:
     if not due:
         return
     files = list(office.identified())  # read now, and once for all: what was erased must not be named
-    cases: dict[bytes, set[str]] = {row.digest: set() for row in due}
-    for each in files:
-        if each.digest in cases:
-            cases[each.digest].add(each.case)
-    named = {case for found in cases.values() for case in found}
+    cases = comparable(files, office.policy)
+    named = {case for row in due for case in cases.get(row.digest, ())}
     forms: dict[str, list[str]] = {case: [] for case in named}
     for each in files:
         if each.case in named:
             forms[each.case].append(each.form)
     for row in due:
         try:
-            _seal(office, row, sorted(cases[row.digest]), forms)
+            _seal(office, row, cases.get(row.digest, ()), forms)
         except SafeBordersError as error:
             if error.exit_code == 1:
                 raise

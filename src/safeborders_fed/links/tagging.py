@@ -6,8 +6,9 @@ Guarantees:
   again in the same exchange, a node sends the same rows: nothing can be told from a difference.
 - ``hits``: what the coordinator reports is believed by nobody. For each handle of this node it makes a check
   under the key of the pair, over token, both handles, both states and the direction; for a canary or a dummy
-  likewise, so that the answer does not tell which is which. A handle that is not this node's, is another
-  partner's or stands twice gets none.
+  likewise, and writes as much, so that neither the answer nor its time tells which is which. A handle that is
+  not this node's, is another partner's or stands twice gets none, and neither does that of an identifier
+  which no case holds any more: then no person of either state learns of a hit.
 - ``verify``: a hit is open, and shown to people, only if the other state's check holds: then that state has
   the same token and told so for these two handles. Both states get each other's checks in the same message of
   the coordinator. A check that does not hold, a hit on a dummy, and canaries that were not reported are
@@ -18,6 +19,7 @@ Assumes that HMAC-SHA256 is unforgeable and the key of the pair is known to its 
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,15 +33,16 @@ from safeborders_fed.links import hit_alarms
 from safeborders_fed.links.asks import State, parsed, require_partner, said_content
 from safeborders_fed.links.handles import Handles, Own, dummies
 from safeborders_fed.links.key_shares import Epoch
-from safeborders_fed.links.opening import open_hits, stopped_digests
+from safeborders_fed.links.opening import cases_of, open_hits, stopped_digests
 from safeborders_fed.links.pairs import HANDLE_BYTES, TAG_BYTES
 from safeborders_fed.links.posting import post
 from safeborders_fed.node.hit_book import FOUND, HitRow, Tagging, hit_id
+from safeborders_fed.node.link_tokens import TokenRow
+from safeborders_fed.node.link_vault import DIGEST_BYTES
 from safeborders_fed.study.link_messages import LinkAnswer, LinkAsk, Said, array_hash, to_words
 
 if TYPE_CHECKING:
     from safeborders_fed.links.office import Office
-    from safeborders_fed.node.link_tokens import TokenRow
 
 MOST_HITS: Final = 4_000
 """In one ask."""
@@ -135,8 +138,12 @@ def _tagging(office: Office, exchange: str, epoch: str, partner: str) -> Tagging
     found = office.hits.tagging(exchange, partner)
     if found is not None:
         return found
-    stopped = stopped_digests(office)
-    fresh = [row.digest for row in office.book.untagged(epoch, partner) if row.digest not in stopped]
+    stopped, there = stopped_digests(office), cases_of(office, exchange)
+    fresh = [
+        row.digest
+        for row in office.book.untagged(epoch, partner)
+        if row.digest in there and row.digest not in stopped
+    ]
     office.book.mark_tagged(epoch, partner, exchange, fresh)
     count = len(office.book.tagged(epoch, partner, exchange))
     with office.hits.transaction():
@@ -167,7 +174,7 @@ def hits(office: Office, ask: LinkAsk) -> LinkAnswer:
         checks[hit.own] = {"partner": told.partner, "their_handle": hit.their, "mac": mac.hex()}
         if own.is_dummy:
             hit_alarms.raise_alarm(office, ask.exchange, "dummy", told.partner, hit.own)
-    found = [_row(office, ask.exchange, told, hit, own.row) for hit, own in told.known if own.row is not None]
+    found = [_row(office, ask.exchange, told, hit, own.row or _like_a_token(own)) for hit, own in told.known]
     office.hits.set_found(ask.exchange, found)
     office.hits.settle(office.audit_log)
     content = {"epoch": told.epoch, "partner": told.partner, "checks": checks}
@@ -220,13 +227,14 @@ def _told(office: Office, ask: LinkAsk) -> _Told:
     reported = [Reported(*row) for row in asked.hits]
     own, their = Counter(hit.own for hit in reported), Counter(hit.their for hit in reported)
     known: list[tuple[Reported, Own]] = []
+    there = cases_of(office, ask.exchange)  # read whatever is reported: the time must not tell what it is
     for hit in reported:
         behind = handles.behind(_bytes(hit.own))
         if hit.partner != partner or len(hit.own) != len(hit.their) or behind is None:
             hit_alarms.raise_alarm(office, ask.exchange, "unknown", partner, hit.own)
         elif own[hit.own] > 1 or their[hit.their] > 1:
             hit_alarms.raise_alarm(office, ask.exchange, "twice", partner, hit.own)
-        else:
+        elif behind.row is None or behind.row.digest in there:
             known.append((hit, behind))
     return _Told(partner, epoch, handles, known, last=asked.last)
 
@@ -250,6 +258,14 @@ def _row(office: Office, exchange: str, told: _Told, hit: Reported, token: Token
         state=FOUND,
         found_at=office.clock(),
     )
+
+
+def _like_a_token(own: Own) -> TokenRow:
+    """A row that means nothing, for a canary or dummy: what is written, and how long it takes, is the same.
+
+    It is ``found``, which is shown to nobody, and goes with the next exchange.
+    """
+    return TokenRow("other", secrets.token_bytes(DIGEST_BYTES), own.token, "exact")
 
 
 def _checks(office: Office, said: Said) -> _Checks:

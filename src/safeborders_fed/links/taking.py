@@ -171,10 +171,12 @@ def _keep(office: Office, own: OwnBatch, chunk: OwnChunk, shares: list[list[byte
 
 
 def _by_node(office: Office, ask: LinkAsk) -> dict[str, Said]:
-    """One saying of each node of the roster."""
+    """One saying of each node of the epoch; the roster may have more by now."""
     sayings = {each.node: each for each in ask.said}
-    if len(sayings) != len(ask.said) or sayings.keys() != office.accepted.keys():
-        raise wrong_saying("the coordinator", "shares that are not one of each node of the roster")
+    keys = office.key_set(office.keys.current())
+    nodes = office.accepted.keys() if keys is None else set(keys.nodes)
+    if len(sayings) != len(ask.said) or sayings.keys() != nodes or not nodes <= office.accepted.keys():
+        raise wrong_saying("the coordinator", "shares that are not one of each node of the epoch")
     for node, said in sayings.items():
         said.content(office.accepted[node], "shares")
     return sayings

@@ -18,6 +18,7 @@ Only this module constructs ``Outgoing``, and a transport carries nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -38,6 +39,9 @@ from safeborders_fed.study.offering import Kept, Offered
 Noise = Callable[[float, int], NDArray[np.int64]]
 """Scale (grid units) and size to independent samples."""
 _SEAL: Final = object()
+_LINK_TICKS: Final = MappingProxyType(dict.fromkeys(("tags", "hits", "verify", "post"), 1.0))
+"""Seconds to whole numbers of which those answers of links wait whose time could tell what a node's files
+hold, which reported hits are canaries, or a yes from a no."""
 
 
 class Outgoing:
@@ -158,4 +162,4 @@ class Door:
         No noise is added and epsilon does not cover it: what is learnt from it, and by whom, is said in
         ``docs/links.md``. Whoever made it has charged its quotas and put it on record before.
         """
-        return Outgoing(_SEAL, message.encode())
+        return Outgoing(_SEAL, message.encode(), _LINK_TICKS.get(message.step, 0.0))

@@ -2,7 +2,9 @@
 
 Guarantees: a letter waits until the other node says that it has come, however often an exchange loses it. A
 letter that comes again is known by its id and counts once; that it has come is said again. A letter is about
-a hit that both states have verified; what is about another is not kept.
+a hit that both states have verified; what is about another is not kept. What a letter says is kept no longer
+than it is needed: until it has arrived or its receiver has acted on it; of ``KEPT`` kinds, which are read
+again, as long as their hit.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from safeborders_fed.node.hit_book import HitBook
 
 MOST_WAITING: Final = 256
 """Letters to one partner that go out in one exchange."""
+KEPT: Final = frozenset({"label"})
+_NOTHING: Final = b"{}"
+_MARKS: Final = ", ".join("?" * len(KEPT))
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,13 @@ class HitLetters:
                 "UPDATE letter_out SET arrived = 1 WHERE partner = ? AND id = ?",
                 [(partner, letter) for letter in letters],
             )
+            self._book.db.execute(
+                f"UPDATE letter_out SET content = ? WHERE arrived = 1 AND kind NOT IN ({_MARKS})",  # noqa: S608
+                (_NOTHING, *KEPT),
+            )
 
     def take_in(self, partner: str, letter: Letter) -> bool:
-        """Keeps a letter of a partner; false if it has come before. Either way its arrival is to be said."""
+        """Keeps that a letter has come, and that its arrival is to be said; false if it came before."""
         with self._book.transaction():
             fresh = self._book.db.execute(
                 "INSERT OR IGNORE INTO letter_in (id, partner, hit, kind, content, at) "
@@ -99,7 +108,7 @@ class HitLetters:
                     partner,
                     letter.hit,
                     letter.kind,
-                    letter.content,
+                    letter.content if letter.kind in KEPT else _NOTHING,
                     self._book.clock().isoformat(),
                 ),
             ).rowcount

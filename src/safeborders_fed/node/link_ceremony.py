@@ -1,7 +1,8 @@
 """How far the keys of an epoch have come at this node: its own share, commitments, the pinned set.
 
-Guarantees: one share of its own for an epoch; one set is pinned for an epoch and never another; an epoch that
-was destroyed never begins again.
+Guarantees: one share of its own for an epoch at a time, and none that was given up comes back; a share is
+revealed to one set of commitments only; one set is pinned for an epoch and never another; an epoch that was
+destroyed never begins again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Ceremony:
     """The keys of an epoch, as far as they have come.
 
     Attributes:
-        share: The text of this node's share.
+        share: The text of this node's share; empty after ``renew``, until another one is made.
         commitments: What all nodes committed to, as it was shown here before the share was revealed.
         key_set: The pinned set.
         pinned: What all nodes said of the set; with it the epoch can be used.
@@ -58,20 +59,45 @@ class Ceremonies:
         """
         with self._database.transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO ceremony VALUES (?, ?, NULL, NULL, NULL, NULL)", (epoch, share)
+                "INSERT INTO ceremony VALUES (?, ?, NULL, NULL, NULL, NULL) "
+                "ON CONFLICT DO UPDATE SET share = excluded.share WHERE share = '' AND destroyed IS NULL",
+                (epoch, share),
             )
             found = self.of(epoch)
             if found is None or found.destroyed is not None:
                 raise destroyed(epoch)
         return found
 
-    def commit(self, epoch: str, commitments: bytes) -> None:
-        """Keeps what all nodes committed to; others replace it as long as no set is pinned."""
+    def renew(self, epoch: str) -> bool:
+        """Gives this node's share up for good, before another is made; false once a set is pinned."""
         with self._database.transaction():
-            self._db.execute(
-                "UPDATE ceremony SET commitments = ? WHERE epoch = ? AND key_set IS NULL",
-                (commitments, epoch),
+            done = self._db.execute(
+                "UPDATE ceremony SET share = '', commitments = NULL "
+                "WHERE epoch = ? AND key_set IS NULL AND destroyed IS NULL",
+                (epoch,),
             )
+        return bool(done.rowcount)
+
+    def commit(self, epoch: str, commitments: bytes) -> None:
+        """Keeps what all nodes committed to, before this node's share is revealed to them.
+
+        Raises:
+            RefusedError: ``link-epoch``, when it was revealed to others and no set is pinned yet: who had
+                seen it could have chosen its own commitment after it.
+        """
+        with self._database.transaction():
+            found = self.of(epoch)
+            if found is None or found.destroyed is not None:
+                raise destroyed(epoch)
+            if found.key_set is not None or found.commitments == commitments:
+                return
+            if found.commitments is not None:
+                raise RefusedError(
+                    "link-epoch",
+                    f"this node's share of epoch {epoch} was revealed to other commitments",
+                    "begin the ceremony again: it then makes another share",
+                )
+            self._db.execute("UPDATE ceremony SET commitments = ? WHERE epoch = ?", (commitments, epoch))
 
     def pin(self, epoch: str, key_set: bytes) -> None:
         """Pins a set of keys for an epoch.

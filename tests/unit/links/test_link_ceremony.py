@@ -207,3 +207,76 @@ def test_one_set_is_pinned_for_an_epoch_and_none_for_one_that_is_destroyed(made:
         ceremonies.pin("2026", found.key_set)
     with pytest.raises(RefusedError, match="link-epoch"):
         ceremonies.begin("2026", "a new share")
+
+
+def committed(node: LinkNode, **more: bool) -> Said:
+    return node.desk.answer(LinkAsk("e1", "commit", (), {"epoch": "2026", **more})).said
+
+
+def with_other_keys(node: LinkNode, said: list[Said]) -> list[Said]:
+    """What a state says that commits to another key after it has seen those of the others."""
+    content = json.loads(said[0].text) | {"commitment": "cd" * 32}
+    return [node.office.said("commitment", content), *said[1:]]
+
+
+def test_a_share_is_revealed_to_one_set_of_commitments_only(made: dict[str, LinkNode]) -> None:
+    commitments = ask_all(made, "commit", epoch="2026")
+    shown = made["RO"].desk.answer(LinkAsk("e1", "reveal", tuple(commitments)))
+    repeated = made["RO"].desk.answer(LinkAsk("e1", "reveal", tuple(reversed(commitments))))
+    assert repeated.said == shown.said
+    with pytest.raises(RefusedError, match="revealed to other commitments"):
+        made["RO"].desk.answer(LinkAsk("e1", "reveal", tuple(with_other_keys(made["BE"], commitments))))
+
+
+def test_who_has_revealed_makes_other_secrets_when_the_ceremony_begins_again(
+    made: dict[str, LinkNode],
+) -> None:
+    commitments = ask_all(made, "commit", epoch="2026")
+    ro = made["RO"]
+    ro.desk.answer(LinkAsk("e1", "reveal", tuple(commitments)))
+    before = ro.office.secrets("2026")
+    assert committed(ro).text == commitments[2].text  # a roll call changes nothing
+    anew = committed(ro, anew=True)
+    assert anew.text != commitments[2].text
+    assert committed(ro, anew=True).text == committed(ro).text == anew.text
+    after = ro.office.secrets("2026")
+    assert not set(before.scalars.values()) & set(after.scalars.values())
+    assert before.handle_key != after.handle_key
+    assert committed(made["BG"], anew=True).text == commitments[1].text  # it has revealed nothing
+    make_keys(made)
+    keys = ro.office.require_key_set("2026")
+    assert committed(ro, anew=True).text == anew.text  # what is pinned stays
+    assert ro.office.require_key_set("2026") == keys
+
+
+def test_a_share_that_was_given_up_does_not_come_back_after_a_crash(
+    made: dict[str, LinkNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commitments = ask_all(made, "commit", epoch="2026")
+    ro = made["RO"]
+    ro.desk.answer(LinkAsk("e1", "reveal", tuple(commitments)))
+    before = ro.office.secrets("2026")
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochKeys, "destroy", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            committed(ro, anew=True)
+    again = ro.reopened()
+    assert committed(again).text != commitments[2].text
+    assert not set(before.scalars.values()) & set(again.office.secrets("2026").scalars.values())
+
+
+def test_a_roster_that_changes_before_a_set_is_pinned_gets_shares_of_its_own(
+    made: dict[str, LinkNode],
+) -> None:
+    before = shares(made)
+    for node in made.values():
+        node.office.roster_hash = "ef" * 32
+    with pytest.raises(PeerError):
+        ask_all(made, "pin", before)
+    make_keys(made)
+    keys = {node.office.require_key_set("2026").roster for node in made.values()}
+    assert keys == {"ef" * 32}
+    for node in made.values():  # and one that changes later leaves the year's keys alone
+        node.office.roster_hash = "01" * 32
+        committed(node, anew=True)
+        assert node.office.require_key_set("2026").roster == "ef" * 32
