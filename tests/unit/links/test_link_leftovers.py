@@ -68,6 +68,17 @@ def test_no_record_names_a_case_whose_identifier_has_become_a_victims(tmp_path: 
     assert (found.row("BE").state, found.row("BE").sent_at) == ("expired", None)
 
 
+def test_a_hit_names_no_case_that_was_erased_since(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    (erased,) = found.row("BE").cases
+    erase(found, "BE")
+    found.post(exchange="x2")
+    assert (found.row("BE").state, found.row("BE").cases) == ("open", ())
+    shown = [path.read_text() for path in (found.made["BE"].office.home / "hits").glob("*.json")]
+    assert shown
+    assert not any(erased in text for text in shown)
+
+
 def test_nothing_of_a_record_is_left_once_it_may_not_be_used(tmp_path: Path) -> None:
     found = open_pair(tmp_path)
     for node in found.made:
