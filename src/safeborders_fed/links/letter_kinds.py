@@ -92,7 +92,9 @@ def receive(office: Office, row: HitRow, kind: str, content: Mapping[str, Any]) 
 
 def _approval(office: Office, row: HitRow, content: Mapping[str, Any]) -> None:
     given = [Approval.from_bytes(canonical.serialise(each)) for each in parsed(_Approvals, content).approvals]
-    people = office.require_key_set(row.epoch).prosecutors(row.partner)
+    keys = office.require_key_set(row.epoch)
+    own = set(keys.prosecutors(office.node).values())  # both states sign the same name of a hit
+    people = {name: key for name, key in keys.prosecutors(row.partner).items() if key not in own}
     counted = require_approvals(
         given,
         subject="link-hit",

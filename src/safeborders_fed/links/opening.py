@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from safeborders_fed.audit.chain import Operation
 from safeborders_fed.links import hit_alarms, stop_list
 from safeborders_fed.links.office import VICTIM
-from safeborders_fed.node.hit_book import DECLINED, FOUND, OPEN, REFUTED, HitRow
+from safeborders_fed.node.hit_book import APPROVED_BOTH, APPROVED_HERE, DECLINED, FOUND, OPEN, REFUTED, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
 from safeborders_fed.study import canonical
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from safeborders_fed.node.link_policy import LinkPolicy
 
 STOPPED: Final = "stop-list"
+_UNSEALED: Final = frozenset({OPEN, APPROVED_HERE, APPROVED_BOTH, DECLINED})
 _FEWEST_TAGS: Final = 100
 """The rate of hits is counted as of so many new tags at least: a few hits on a few tags say nothing."""
 
@@ -80,6 +81,21 @@ def open_hits(office: Office, exchange: str, partner: str, hits: Sequence[HitRow
             _note(office, row, len(cases.get(row.digest, ())))
             if row.digest in stopped:
                 decline(office, row, STOPPED, who=office.node)
+
+
+def refresh_cases(office: Office, exchange: str) -> None:
+    """Names, for hits of which no record was sealed yet, the cases that hold the identifier now.
+
+    So the pseudonym of a case that was erased stays neither in the book nor in what people are shown.
+    """
+    waiting = [row for row in office.hits.shown(_UNSEALED) if row.sent_at is None]
+    if not waiting:
+        return
+    there = cases_of(office, exchange)
+    with office.hits.transaction():
+        for row in waiting:
+            if (now := there.get(row.digest, ())) != row.cases:
+                office.hits.change(row.id, cases=now)
 
 
 def decline(office: Office, row: HitRow, reason: str, *, who: str) -> None:

@@ -23,6 +23,7 @@ from safeborders_fed.links import deciding, hit_alarms, hits, network_letters
 from safeborders_fed.links.asks import State, parsed, require_partner, said_content
 from safeborders_fed.links.key_shares import Epoch
 from safeborders_fed.links.letter_kinds import receive
+from safeborders_fed.links.opening import refresh_cases
 from safeborders_fed.links.sending import seal_records
 from safeborders_fed.node.hit_book import FOUND
 from safeborders_fed.node.hit_letters import HitLetters, Letter
@@ -94,6 +95,7 @@ def post(office: Office, ask: LinkAsk) -> LinkAnswer:
     seal_records(office, partner)
     network_letters.spread(office, ask.exchange)
     answer = _bundles(office, ask.exchange, partner)
+    refresh_cases(office, ask.exchange)
     hits.publish(office)
     office.hits.settle(office.audit_log)
     return LinkAnswer(ask.exchange, ask.step, answer)

@@ -108,7 +108,7 @@ def tags(office: Office, ask: LinkAsk) -> LinkAnswer:
     """
     partner = parsed(_TagsAsk, ask.content).partner
     require_partner(office, partner)
-    epoch = office.keys.current()
+    epoch = office.epoch(ask)
     tagging = _tagging(office, ask.exchange, epoch, partner)
     hit_alarms.compare_earlier(office, epoch, partner)
     tokens = office.book.tagged(epoch, partner, ask.exchange)
@@ -222,7 +222,7 @@ def _told(office: Office, ask: LinkAsk) -> _Told:
     """What the coordinator reports, without what cannot be: each of these is an alarm."""
     asked = parsed(_HitsAsk, ask.content)
     require_partner(office, asked.partner)
-    epoch, partner = office.keys.current(), asked.partner
+    epoch, partner = office.epoch(ask), asked.partner
     handles = Handles(office, epoch, partner)
     reported = [Reported(*row) for row in asked.hits]
     own, their = Counter(hit.own for hit in reported), Counter(hit.their for hit in reported)

@@ -9,10 +9,14 @@ import pytest
 
 from hit_pair import Pair, open_pair, pair, told
 from link_offices import evaluated, make_keys, next_chunk, nodes, phones, spread, taken
-from safeborders_fed.links import hits
+from safeborders_fed.errors import ConfigurationError, RefusedError
+from safeborders_fed.links import controls, hits
+from safeborders_fed.links.key_set import KeySet
+from safeborders_fed.links.letter_kinds import receive
 from safeborders_fed.links.letters import seal
 from safeborders_fed.masking.signing import public_hex
 from safeborders_fed.node.door import Door
+from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import LinkAsk, Said
 
 
@@ -62,6 +66,17 @@ def test_no_record_names_a_case_whose_identifier_has_become_a_victims(tmp_path: 
         found.sign(node)
     found.post()
     assert (found.row("BE").state, found.row("BE").sent_at) == ("expired", None)
+
+
+def test_a_hit_names_no_case_that_was_erased_since(tmp_path: Path) -> None:
+    found = open_pair(tmp_path)
+    (erased,) = found.row("BE").cases
+    erase(found, "BE")
+    found.post(exchange="x2")
+    assert (found.row("BE").state, found.row("BE").cases) == ("open", ())
+    shown = [path.read_text() for path in (found.made["BE"].office.home / "hits").glob("*.json")]
+    assert shown
+    assert not any(erased in text for text in shown)
 
 
 def test_nothing_of_a_record_is_left_once_it_may_not_be_used(tmp_path: Path) -> None:
@@ -135,6 +150,39 @@ def test_answers_whose_time_could_tell_of_files_leave_at_whole_seconds(tmp_path:
     found.post()
     ticks = {answer.step: Door.link(answer).tick for _, answer in found.sent}
     assert ticks == {"tags": 1.0, "hits": 1.0, "verify": 1.0, "post": 1.0}
+
+
+def test_tags_of_an_exchange_of_last_year_are_those_that_were_sent_then(tmp_path: Path) -> None:
+    found = pair(tmp_path)
+    found.tag("x1")
+    before = found.ask("BE", "tags", "x1")
+    equal = found.equal()
+    found.clock.at = found.clock.at.replace(year=2027)
+    make_keys(found.made, "2027")
+    again = found.ask("BE", "tags", "x1")
+    assert (again.said, len(again.arrays["tags"])) == (before.said, 64)  # and not 64 less what was new
+    found.tell(equal)  # an exchange that goes on over the end of the year
+    assert (len(found.book("BE")), len(found.book("BG"))) == (1, 1)
+    assert found.alarms("BE") == found.alarms("BG") == []
+    controls.destroy(found.made["BE"].office, "2026", who="Ana", reason="over", early=False)
+    with pytest.raises((RefusedError, ConfigurationError)):
+        found.ask("BE", "tags", "x1")
+
+
+def test_a_states_own_signatures_sent_back_to_it_are_not_those_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_pair(tmp_path)
+    people = {each.name: public_hex(each.key) for each in found.made["BE"].people}
+    monkeypatch.setattr(KeySet, "prosecutors", lambda *_: people)  # BG gave the keys of BE as its own
+    hit = found.row("BE")
+    found.sign("BE")
+    found.take("BE")
+    office = found.made["BE"].office
+    papers = [canonical.parse(data) for data in office.hits.approvals(hit.id, "own")]
+    with pytest.raises(RefusedError, match="not-enough-approvals"):
+        receive(office, found.row("BE"), "approval", {"approvals": papers})
+    assert found.row("BE").state == "approved-here"
 
 
 def test_unknown_handles_are_told_from_erased_ones(tmp_path: Path) -> None:
