@@ -117,7 +117,13 @@ def decline(
     home: Home,
     name: Name,
     key: Key,
-    reason: Annotated[str, typer.Option(help="One of a fixed list; the other state is not told which.")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="no-legal-basis, case-closed, ongoing-operation, victim-safety, coincidence or other. "
+            "The other state is not told which."
+        ),
+    ],
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:

@@ -62,6 +62,20 @@ store = "store"
 # opening_hours = ["Mon-Fri 08:00-18:00"]
 # time_zone = "Europe/Sofia"
 
+# Links: finding identifiers that stand in case files of another state, too. Without this table the node takes
+# no part in them. docs/policy.md explains each key, docs/links.md what each party learns.
+# [links]
+# types = ["phone", "email", "account"]
+# owners = ["Recruiter", "Exploiter", "Facilitator"]
+# purposes = ["investigation"]
+# partners = ["BE", "RO"]
+# monthly = 2000
+# first_load = 20000
+# batches_at_once = 4
+# approvals_needed = 2
+# days_to_answer = 14
+# alarm_hits = 20
+
 # How long cases are kept, counted from their registration date, and how many snapshots besides those that
 # studies under way hold. Without this nothing is removed but by `safeborders node cases erase`.
 # [retention]

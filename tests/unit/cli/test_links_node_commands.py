@@ -169,7 +169,7 @@ def test_off_works_though_the_cases_do_not_open(node: Node) -> None:
 
 def test_a_node_without_a_table_of_links_answers_nothing(node: Node) -> None:
     text = (node.home / "node.toml").read_text(encoding="utf-8")
-    (node.home / "node.toml").write_text(text.split("[links]")[0], encoding="utf-8")
+    (node.home / "node.toml").write_text(text.split("\n[links]")[0], encoding="utf-8")
     assert node.run("status", code=4)["error"]["code"] == "no-links"
     settings = NodeSettings.load(node.home)
     participant = settings.open_participant(open_desk)

@@ -272,3 +272,23 @@ def test_no_policy_no_start_and_the_message_says_what_to_read(
         assert "[no-policy]" in text
         assert "permits nothing and does not start" in text
         assert "docs/policy.md" in text
+
+
+def test_links_are_told_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(home) == 0
+    assert "Links:       none with other states" in capsys.readouterr().out
+    links = """
+[links]
+types = ["phone", "email"]
+owners = ["Recruiter"]
+purposes = ["investigation"]
+partners = ["RO", "BG"]
+monthly = 2000
+first_load = 20000
+"""
+    write(home, POLICY + links)
+    assert check(home) == 0
+    said = capsys.readouterr().out
+    assert "with BG, RO; for investigation; compares email, phone, its own of Recruiter; answers each" in said
+    assert check(home, "--json") == 0
+    assert content(capsys)["links"]["monthly"] == 2000

@@ -139,6 +139,14 @@ def test_the_template_of_a_new_node_is_a_policy_once_its_marks_are_removed(home:
     assert set(values) | {"approvals_needed"} == set(Policy.model_fields)
 
 
+def test_the_template_of_a_new_node_has_links_with_all_their_keys() -> None:
+    start = TEMPLATE.index("# [links]")
+    lines = TEMPLATE[start : TEMPLATE.index("\n\n", start)].splitlines()
+    table = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))["links"]
+    LinkPolicy.model_validate(table)
+    assert set(table) == set(LinkPolicy.model_fields)
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "configs" / "policies").glob("*.toml")), ids=lambda path: path.stem
 )
