@@ -16,7 +16,6 @@ from safeborders_fed.links.office import Office
 VOLUME: Final = "volume"
 RUN: Final = "run"
 LIAR: Final = "liar"
-HITS: Final = "hits"
 TIMES_THE_PAST: Final = 3
 SMALLEST_VOLUME: Final = 500
 SHARE_WITHOUT_PAST: Final = 0.5
@@ -68,23 +67,6 @@ def watch_volume(office: Office, requester: str, kind: str, month: str) -> None:
         than = f"{usual:,.0f} in its earlier months" if past else f"a quota of {office.policy.monthly:,}"
         said = f"{requester} has asked for {points:,} points of type {kind} in {month}, against {than}"
         sound(office, VOLUME, f"{VOLUME}/{requester}/{kind}/{month}", said, facts)
-
-
-def watch_hits(office: Office, partner: str, exchange: str, hits: int, tags: int) -> bool:
-    """Sounds when more hits than the policy's rate came from the new tags to a partner; whether it did.
-
-    Args:
-        office: The node.
-        partner: The other state.
-        exchange: The exchange.
-        hits: Verified hits.
-        tags: New tags of this node to it.
-    """
-    if 100 * hits <= office.policy.alarm_hits * max(tags, 1) or hits <= 1:
-        return False
-    said = f"{hits:,} hits with {partner} among {tags:,} new tags: look before anything is disclosed"
-    facts: dict[str, str | int] = {"partner": partner, "exchange": exchange, "hits": hits, "tags": tags}
-    return sound(office, HITS, f"{HITS}/{partner}/{exchange}", said, facts)
 
 
 def blame(office: Office, node: str, batch: str, number: int) -> None:

@@ -144,17 +144,6 @@ class PairKeys:
         return self.partner if state == self.own else self.own
 
 
-def handle_of(handle_key: bytes, partner: str, token: bytes) -> bytes:
-    """The name of a token towards one partner: 16 bytes, random to everybody but this node.
-
-    Args:
-        handle_key: This node's key for handles, which never leaves it.
-        partner: Towards whom; handles towards two partners have nothing in common.
-        token: The token.
-    """
-    return _mac(handle_key, b"handle", partner.encode("ascii"), _token(token))[:HANDLE_BYTES]
-
-
 def bucket(count: int) -> int:
     """To how many tags ``count`` tags are filled up: the next power of two, and 64 at least.
 

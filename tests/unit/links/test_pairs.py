@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hmac
 import math
-import os
 from dataclasses import replace
 from itertools import combinations, permutations
 
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from link_keys import NODES, Keyed
 from safeborders_fed.errors import DefectError, PeerError
 from safeborders_fed.links.key_set import KeySet
-from safeborders_fed.links.pairs import PairKeys, bucket, handle_of
+from safeborders_fed.links.pairs import PairKeys, bucket
 from safeborders_fed.study import canonical
 from safeborders_fed.study.link_messages import Said
 
@@ -191,21 +190,11 @@ def test_canaries_differ_by_exchange_and_from_each_other(both: tuple[PairKeys, P
     assert {len(each) for each in made} == {len(both[0].tag(TOKEN))}
 
 
-def test_handles_differ_by_partner_token_and_node() -> None:
-    one, other = os.urandom(32), os.urandom(32)
-    made = {handle_of(key, p, t) for key in (one, other) for p in ("BG", "GR") for t in (TOKEN, OTHER_TOKEN)}
-
-    assert len(made) == 8
-    assert {len(each) for each in made} == {16}
-    assert handle_of(one, "BG", TOKEN) == handle_of(one, "BG", TOKEN)
-
-
 @pytest.mark.parametrize("token", [b"", TOKEN[:31], TOKEN + b"\0"])
 def test_a_token_has_32_bytes(both: tuple[PairKeys, PairKeys], token: bytes) -> None:
     for attempt in (
         lambda: both[0].tag(token),
         lambda: both[0].check(token, "BE", HERE, THERE),
-        lambda: handle_of(bytes(32), "BG", token),
     ):
         with pytest.raises(DefectError, match="wrong-length"):
             attempt()
