@@ -203,7 +203,6 @@ def primitives() -> dict[str, float]:
         "from_hash": lambda: ristretto.from_hash(uniform),
         "validity of a point": lambda: ristretto.is_valid(point),
         "inversion of a scalar": lambda: ristretto.invert(other),
-        "handle (HMAC-SHA256)": lambda: handle_of(uniform[:32], "BG", token),
     }
     return {name: best(function) for name, function in functions.items()}
 
