@@ -195,7 +195,7 @@ def primitives() -> dict[str, float]:
     """CPU microseconds of the library's functions."""
     scalar, other = ristretto.random_scalar(), ristretto.random_scalar()
     point, second = ristretto.base(scalar), ristretto.base(other)
-    uniform, token = os.urandom(64), os.urandom(32)
+    uniform = os.urandom(64)
     functions: dict[str, Callable[[], object]] = {
         "multiplication": lambda: ristretto.multiply(other, point),
         "multiplication of the generator": lambda: ristretto.base(other),
