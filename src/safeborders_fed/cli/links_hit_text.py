@@ -27,6 +27,8 @@ def text_of(shown: dict[str, Any]) -> str:
     lines += _approvals(shown)
     if shown["alarm"]:
         lines.append("  ALARM: far more hits than usual came with it. Somebody may be fishing: look first.")
+    if shown["state"] == "approved-both" and shown["reason"]:
+        lines.append(f"  NOTHING IS SENT YET ({shown['reason']}): the node's operator must mend that first.")
     if shown["record"] is not None:
         lines += _record(shown)
     if shown["partner_outcome"]:

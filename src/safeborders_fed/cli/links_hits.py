@@ -103,6 +103,7 @@ def approve_hit(
             f"hit {shown['hit'][:12]} came with far more hits than usual: somebody may be fishing",
             "look at the others in `safeborders node links hits`; to approve it, add --despite-alarm",
         )
+    _require_contact(home)
     _typed(shown, hit_hash)
     after = _sign(home, shown, "approve", urgency, name, key, passphrase_file, valid_days, seen=despite_alarm)
     text = (
@@ -196,6 +197,15 @@ def _papers(home: Path) -> HitPapers:
     NodeSettings.load(home)  # says so, if it is no node's directory
     _take_up(home)
     return HitPapers(home)
+
+
+def _require_contact(home: Path) -> None:
+    """Requires a contact point, without which no record could be made; only the operator can read it."""
+    from safeborders_fed.links.hit_records import Terms
+    from safeborders_fed.node.layout import is_operator
+
+    if is_operator(home):
+        Terms.load(home)
 
 
 def _take_up(home: Path) -> dict[str, SafeBordersError]:

@@ -16,7 +16,7 @@ from safeborders_fed.audit.chain import Operation
 from safeborders_fed.errors import RefusedError, SafeBordersError, UsageError
 from safeborders_fed.links import outcomes
 from safeborders_fed.links.approving import counted_here, require_signed
-from safeborders_fed.links.hit_records import URGENCIES, Terms
+from safeborders_fed.links.hit_records import URGENCIES
 from safeborders_fed.links.opening import decline
 from safeborders_fed.node.hit_book import APPROVED_BOTH, APPROVED_HERE, OPEN, HitRow
 from safeborders_fed.node.hit_letters import HitLetters
@@ -95,7 +95,6 @@ def _take(office: Office, paper: HitPaper, user: str, name: str) -> None:
 def _approve(office: Office, row: HitRow, paper: HitPaper, approval: Approval) -> None:
     if row.state not in {OPEN, APPROVED_HERE}:
         raise _too_late(row)
-    Terms.load(office.home)  # without a contact point no record could be made
     if row.alarm and not paper.seen_alarm:
         raise RefusedError(
             "hit-alarm",

@@ -212,3 +212,11 @@ def test_a_directory_that_is_no_nodes_is_no_defect(
 ) -> None:
     assert run(["node", "links", "hits", "--home", str(tmp_path / "none"), "--json"]) == 4
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "settings-missing"
+
+
+def test_why_a_record_does_not_go_out_is_said(desk: Desk) -> None:
+    for node in ("BE", "BG"):
+        desk.found.sign(node)
+    (desk.home / "contact.toml").unlink()
+    desk.found.post()
+    assert "NOTHING IS SENT YET (no-contact)" in desk.text("hit", desk.hit[:12])
