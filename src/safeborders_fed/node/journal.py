@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.transactions import immediate
 from safeborders_fed.study import canonical
 from safeborders_fed.study.handshake import Head
 
@@ -155,21 +156,15 @@ class Journal:
         Raises:
             ConfigurationError: ``ledger-unwritable``; nothing was charged, and nothing can leave.
         """
-        try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:  # a full disk may have rolled it back already
-                    self.db.execute("ROLLBACK")
-                raise
-        except sqlite3.OperationalError as error:
-            raise ConfigurationError(
-                "ledger-unwritable",
-                f"the ledger cannot be written: {error}",
-                "free space on its disk, or mend its rights, then let the coordinator ask again",
-            ) from error
+        with immediate(self.db, self._unwritable):
+            yield
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> ConfigurationError:
+        return ConfigurationError(
+            "ledger-unwritable",
+            f"the ledger cannot be written: {error}",
+            "free space on its disk, or mend its rights, then let the coordinator ask again",
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

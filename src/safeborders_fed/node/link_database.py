@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from safeborders_fed.errors import ConfigurationError
+from safeborders_fed.node.transactions import immediate
 
 
 class LinkDatabase:
@@ -72,21 +73,15 @@ class LinkDatabase:
         Raises:
             ConfigurationError: ``link-book-unwritable``; nothing was charged, and nothing can leave.
         """
-        try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:  # a full disk may have rolled it back already
-                    self.db.execute("ROLLBACK")
-                raise
-        except sqlite3.OperationalError as error:
-            raise ConfigurationError(
-                "link-book-unwritable",
-                f"{self.path.name} cannot be written: {error}",
-                "free space on its disk, or mend its rights; the next exchange asks again",
-            ) from error
+        with immediate(self.db, self._unwritable):
+            yield
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> ConfigurationError:
+        return ConfigurationError(
+            "link-book-unwritable",
+            f"{self.path.name} cannot be written: {error}",
+            "free space on its disk, or mend its rights; the next exchange asks again",
+        )
 
     def copy_to(self, path: Path) -> None:
         """Copies the database as it is between two transactions, to one file; others may go on writing.

@@ -64,13 +64,7 @@ def build(
     require_extra()
     if not releases:
         raise UsageError("no-releases", "no released tables are given", "name ID.tables.json")
-    heading = _(TITLE) if title is None else title
-    if not heading.strip() or len(heading) > LONGEST_TITLE or not heading.isprintable():
-        raise UsageError(
-            "bad-title",
-            f"a title is one line of 1 to {LONGEST_TITLE} characters",
-            "give another one with --title",
-        )
+    heading = _heading(title)
     for before, after in pairwise(releases):
         _require_series(before, after)
     _require_types(typologies)
@@ -81,7 +75,7 @@ def build(
     added = () if extra is None else shown_demo.links(extra)
     return page(
         "page.html.j2",
-        title=heading.strip(),
+        title=heading,
         synthetic=synthetic,
         released=releases[-1],
         tables=book.tables,
@@ -95,6 +89,17 @@ def build(
         closing=closing,
         **({} if extra is None else shown_demo.facts(extra)),
     )
+
+
+def _heading(title: str | None) -> str:
+    heading = _(TITLE) if title is None else title
+    if not heading.strip() or len(heading) > LONGEST_TITLE or not heading.isprintable():
+        raise UsageError(
+            "bad-title",
+            f"a title is one line of 1 to {LONGEST_TITLE} characters",
+            "give another one with --title",
+        )
+    return heading.strip()
 
 
 def _links(sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
